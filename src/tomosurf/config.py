@@ -1,0 +1,184 @@
+"""Protocols: what to build from which series. Frozen, typed, closed; loading one does nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tomosurf import resources
+from tomosurf.data.segmentation import Code, Segment
+from tomosurf.errors import ConfigError, UnknownNameError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """Base of all configuration: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CodeSpec(Frozen):
+    """A coded concept, SNOMED CT unless another scheme is named."""
+
+    value: str
+    meaning: str
+    scheme: str = "SCT"
+
+
+class SegmentSpec(Frozen):
+    """One structure to build: label, name (the mesh's file name), code, sRGB colour 0 to 255."""
+
+    label: int = Field(ge=1, le=65535)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    code: CodeSpec
+    colour: tuple[int, int, int]
+
+    def segment(self) -> Segment:
+        """The value object that travels through the stages."""
+        return Segment(self.label, self.name, Code(**self.code.model_dump()), self.colour)
+
+
+class Halfway(Frozen):
+    """A level measured from the image: halfway between the structure's and its surroundings' intensity.
+
+    The half-maximum rule places an edge truly whatever the blur (Spoor, Zonneveld and Macho 1993,
+    Am J Phys Anthropol 91:469). The result must lie from ``lowest`` to ``highest``, in the volume's unit.
+    """
+
+    lowest: float
+    highest: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Halfway:
+        if not self.lowest < self.highest:
+            raise ValueError("halfway: lowest must be below highest")
+        return self
+
+
+class ThresholdSegment(SegmentSpec):
+    """A structure found by intensity: voxels beyond ``level`` that are connected to a seed beyond ``seed``.
+
+    ``side`` says whether the structure is brighter ("above") or darker ("below") than its surroundings.
+    ``touching_border`` "drop" removes what is connected to the in-plane edge of the image or to padding
+    (the air around a patient). ``within_body`` looks only inside the patient's filled outline.
+    """
+
+    side: Literal["above", "below"]
+    level: float | Halfway
+    seed: float
+    touching_border: Literal["keep", "drop"] = "keep"
+    within_body: bool = False
+
+
+class ThresholdMethod(Frozen):
+    """Segment by seeded, connected thresholds."""
+
+    method: Literal["threshold"]
+    segments: tuple[ThresholdSegment, ...] = Field(min_length=1)
+
+
+class NetworkMethod(Frozen):
+    """Segment with a network: the name of a model that ships or was imported, or a folder."""
+
+    method: Literal["network"]
+    model: str
+
+
+class SeriesRule(Frozen):
+    """Which series a protocol takes: modality, least number of slices, largest box in mm (sorted edges).
+
+    ``take`` "best" uses the one with the most voxels; "all" builds every series that fits.
+    """
+
+    modality: str
+    min_slices: int = Field(default=3, ge=2)
+    max_extent_mm: float | None = Field(default=None, gt=0)
+    take: Literal["best", "all"] = "best"
+
+
+class RefineRule(Frozen):
+    """Clean-up of one segment.
+
+    ``keep`` is "all", or how many of the largest components; components below ``min_volume_mm3`` go.
+    ``fill_holes`` fills cavities: "none", "volume" (enclosed in 3D) or "slices" (also those enclosed in a
+    single slice, for a body outline whose lungs and bowel reach the end of the stack).
+    """
+
+    keep: Literal["all"] | Annotated[int, Field(ge=1)] = "all"
+    min_volume_mm3: float = Field(default=0.0, ge=0)
+    fill_holes: Literal["none", "volume", "slices"] = "none"
+
+
+class Protocol(Frozen):
+    """What to build from which series.
+
+    ``refine`` maps segment names to rules; a segment without one is left as it was found. ``exports`` are
+    names of mesh exporters. ``field_of_view`` lists segments that may be cut by the edge of the image
+    without a warning (a skin always is).
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    series: SeriesRule
+    segment: Annotated[ThresholdMethod | NetworkMethod, Field(discriminator="method")]
+    refine: dict[str, RefineRule] = Field(default_factory=dict)
+    exports: tuple[str, ...] = ("stl", "ply", "glb")
+    field_of_view: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """SHA-256 of the protocol's meaning: comments and key order don't count."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, plain values only.
+
+    Raises:
+        ConfigError: unreadable, or no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not a readable YAML file ({error})") from error
+
+
+def parse(model: type[Model], content: Any, source: str) -> Model:
+    """``content`` checked against ``model``; errors are told with their place in the file.
+
+    Raises:
+        ConfigError: a key is unknown, missing or of the wrong kind.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{source}: {faults}") from error
+
+
+def protocol_names() -> tuple[str, ...]:
+    """Names of the protocols that ship."""
+    return tuple(sorted(path.stem for path in (resources.folder("configs") / "protocols").glob("*.yaml")))
+
+
+def load_protocol(name_or_path: str) -> Protocol:
+    """The protocol that ships under a name, or that a YAML file describes.
+
+    Raises:
+        UnknownNameError: neither a shipped protocol nor a file.
+        ConfigError: the file is no protocol.
+    """
+    names = protocol_names()
+    if name_or_path in names:
+        path = resources.folder("configs") / "protocols" / f"{name_or_path}.yaml"
+    else:
+        path = Path(name_or_path)
+        if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+            raise UnknownNameError(
+                f"no protocol is called {name_or_path!r}; known: {', '.join(names)}, or a YAML file"
+            )
+    return parse(Protocol, read_yaml(path), str(path))

@@ -1,0 +1,1 @@
+"""Value objects: frozen, valid once constructed, arrays read-only, numpy only. All geometry is LPS mm."""

@@ -1,0 +1,60 @@
+"""Triangulated surfaces in the patient frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.data.arrays import frozen
+from tomosurf.data.geometry import Geometry
+from tomosurf.data.segmentation import Segment
+from tomosurf.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SurfaceMesh:
+    """The surface of one segment.
+
+    Args:
+        vertices: (n, 3) float64, LPS mm.
+        faces: (m, 3) int32, counter-clockwise seen from outside.
+        segment: whose surface it is.
+        vertex_data: name to array of length n; ``fov_cut`` (uint8) is 1 where the surface only closes
+            because the image ends.
+
+    Raises:
+        DataError: wrong shapes, a face that points at no vertex, or data of another length.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    segment: Segment
+    vertex_data: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.vertices.ndim != 2 or self.vertices.shape[1] != 3 or self.vertices.dtype != np.float64:
+            raise DataError("vertices are (n, 3) float64")
+        if self.faces.ndim != 2 or self.faces.shape[1] != 3 or self.faces.dtype != np.int32:
+            raise DataError("faces are (m, 3) int32")
+        count = len(self.vertices)
+        if len(self.faces) and not (self.faces.min() >= 0 and self.faces.max() < count):
+            raise DataError("a face points at no vertex")
+        if any(len(data) != count for data in self.vertex_data.values()):
+            raise DataError("vertex data has one entry a vertex")
+        object.__setattr__(self, "vertices", frozen(self.vertices))
+        object.__setattr__(self, "faces", frozen(self.faces))
+        data = {name: frozen(values) for name, values in self.vertex_data.items()}
+        object.__setattr__(self, "vertex_data", MappingProxyType(data))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """All surfaces of one case, in one frame of reference, in the order of their labels."""
+
+    meshes: tuple[SurfaceMesh, ...]
+    geometry: Geometry | None = None

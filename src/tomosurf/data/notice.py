@@ -1,0 +1,40 @@
+"""What is said about input that was refused, skipped or odd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tomosurf.errors import InputRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to say about some input files.
+
+    ``code`` is one word from docs/reference/ingest-codes.md. ``files`` are names relative to the input;
+    ``series`` is a digest; ``attribute`` is the DICOM keyword at fault. No header text is carried.
+    """
+
+    code: str
+    message: str
+    advice: str = ""
+    files: tuple[str, ...] = ()
+    attribute: str = ""
+    series: str = ""
+
+    @classmethod
+    def of(cls, error: InputRefused) -> Notice:
+        """The same, from a refusal that was raised."""
+        return cls(error.code, error.message, error.advice, error.files, error.attribute, error.series)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``--json`` and the manifest."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "advice": self.advice,
+            "series": self.series,
+            "files": list(self.files),
+            "attribute": self.attribute,
+        }

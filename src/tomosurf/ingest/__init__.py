@@ -1,0 +1,1 @@
+"""Files to Series: what DICOM slices are there, and which belong together. No pixels are decoded here."""

@@ -1,0 +1,1 @@
+"""Case to findings: one file a check."""

@@ -1,0 +1,1 @@
+"""Segmentation to Segmentation: components and holes, labels and margins kept in step."""

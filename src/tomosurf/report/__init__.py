@@ -1,0 +1,1 @@
+"""Case and findings to manifest, HTML and pictures."""

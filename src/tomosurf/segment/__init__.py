@@ -1,0 +1,1 @@
+"""Volume to Segmentation: by thresholds or by a network, always with margins."""

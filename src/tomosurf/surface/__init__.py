@@ -1,0 +1,1 @@
+"""Segmentation to Scene: closed surfaces contoured from margin fields, in LPS mm."""

@@ -1,0 +1,1 @@
+"""Series to Volume: slices stacked by where they lie in the patient, or refused."""
