@@ -1,0 +1,1 @@
+"""Prefect flows: a coat around ``tomosurf.pipeline``. Tasks exchange paths and digests, nothing else."""

@@ -1,0 +1,101 @@
+"""One thin task a stage: load, call, save.
+
+What lies between two tasks is a file in the flow's work folder (``tomosurf.store``). Neither arrays nor header
+values nor file names of slices pass through Prefect, whose database outlives a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from tomosurf import pipeline, store
+from tomosurf.config import Protocol, load_protocol
+from tomosurf.data.case import InputFile
+from tomosurf.errors import TomosurfError
+from tomosurf.ingest.read import read
+from tomosurf.pipeline import RunOptions
+
+
+async def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """A disk or a share may come back; an error that tomosurf raised on purpose will be raised again."""
+    result = await state.aresult(raise_on_failure=False)
+    return not isinstance(result, TomosurfError)
+
+
+@task(name="ingest", retries=2, retry_delay_seconds=5, retry_condition_fn=worth_retrying)
+def ingest(source: str, protocols: Sequence[str], work: str) -> list[str]:
+    """Slices to volumes. Returns one plan file a study; what was refused or skipped goes to ingest.json."""
+    chosen = [load_protocol(name) for name in protocols]
+    folder = Path(work)
+    intake = read(Path(source), workspace=folder)
+    refused = list(intake.refused)
+    plans = []
+    for study in intake.studies:
+        plan = pipeline.make_plan(study, chosen)
+        volumes, more = pipeline.build_volumes(plan.series)
+        refused += [*plan.refused, *more]
+        for digest, volume in volumes.items():
+            store.save_volume(volume, folder / f"{digest}.npz")
+        jobs = [
+            {
+                "protocol": job.protocol.model_dump(mode="json"),
+                "volume": str(folder / f"{job.series.digest}.npz"),
+            }
+            for job in plan.jobs
+            if job.series.digest in volumes
+        ]
+        if jobs:
+            content = {"study": plan.study, "inputs": [asdict(i) for i in plan.inputs()], "jobs": jobs}
+            path = folder / f"{plan.study}.plan.json"
+            path.write_text(json.dumps(content), encoding="utf-8")
+            plans.append(str(path))
+    notices = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
+    document = {kind: [notice.as_dict() for notice in found] for kind, found in notices.items()}
+    (folder / "ingest.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+    return plans
+
+
+@task(name="segment", retries=2, retry_delay_seconds=5, retry_condition_fn=worth_retrying)
+def segment(job: Mapping[str, Any], target: str, device: str) -> str:
+    """One volume to a segmentation with margins; returns its file."""
+    volume = store.load_volume(Path(job["volume"]))
+    protocol = Protocol.model_validate(job["protocol"])
+    found = pipeline.segment_volume(volume, protocol, RunOptions(device))
+    return str(store.save_segmentation(found, Path(target)))
+
+
+@task(name="surface")
+def surface(job: Mapping[str, Any], segmentation: str) -> dict[str, str]:
+    """Clean up and contour; returns the files of the label map and of the scene."""
+    path = Path(segmentation)
+    made = pipeline.surfaces_of(store.load_segmentation(path), Protocol.model_validate(job["protocol"]))
+    labels = store.save_segmentation(made.segmentation, path.with_suffix(".labels.npz"))
+    scene = store.save_scene(made.scene, path.with_suffix(".scene.npz"))
+    path.unlink()
+    return {"labels": str(labels), "scene": str(scene)}
+
+
+@task(name="export-and-report")
+def export_and_report(plan: str, parts: Sequence[Mapping[str, str]], output: str, device: str) -> str:
+    """Gather, check, export, picture, report and seal; returns the case folder, which appears whole."""
+    content = json.loads(Path(plan).read_text(encoding="utf-8"))
+    protocols = [Protocol.model_validate(job["protocol"]) for job in content["jobs"]]
+    inputs = tuple(InputFile(**entry) for entry in content["inputs"])
+    files = dict.fromkeys(job["volume"] for job in content["jobs"])
+    volumes = [store.load_volume(Path(file)) for file in files]
+    surfaces = [
+        pipeline.Surfaces(
+            store.load_segmentation(Path(part["labels"])), store.load_scene(Path(part["scene"]))
+        )
+        for part in parts
+    ]
+    case = pipeline.gather_case(content["study"], inputs, protocols, volumes, surfaces)
+    return str(pipeline.write_case(case, protocols, Path(output), RunOptions(device)).folder)

@@ -1,0 +1,37 @@
+"""The sub-commands, one module each: ``HELP``, ``configure(parser)`` and ``execute(arguments, console)``.
+
+A command imports what it needs when it runs, so that ``tomosurf --help`` stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType, ModuleType
+
+from tomosurf.commands import (
+    demo,
+    doctor,
+    inspect,
+    models,
+    protocols,
+    run,
+    segment,
+    surface,
+    verify,
+    volume,
+)
+
+COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
+    {
+        "run": run,
+        "inspect": inspect,
+        "volume": volume,
+        "segment": segment,
+        "surface": surface,
+        "models": models,
+        "protocols": protocols,
+        "verify": verify,
+        "demo": demo,
+        "doctor": doctor,
+    }
+)

@@ -1,0 +1,126 @@
+"""``tomosurf run``: the whole job."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tomosurf.console import Console
+
+if TYPE_CHECKING:
+    from tomosurf.pipeline import Outcome
+
+HELP = "turn a folder, file or ZIP of DICOM slices into case folders with meshes and a report"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Arguments of ``run``."""
+    parser.add_argument("input", type=Path, help="folder (any depth), one file, or a ZIP")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="where case folders are made")
+    parser.add_argument(
+        "--protocol",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what to build: a name from `tomosurf protocols` or a YAML file; repeatable; default: all that fit",
+    )
+    add_device(parser)
+    parser.add_argument(
+        "--format", metavar="NAMES", help="mesh formats, comma-separated; default: the protocol's"
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="leave out the rendered views")
+
+
+def add_device(parser: ArgumentParser) -> None:
+    """The argument ``--device``, the same for all commands that run a network."""
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run"
+    )
+
+
+def formats(text: str | None) -> tuple[str, ...] | None:
+    """``--format`` as names of exporters; None when it wasn't given.
+
+    Raises:
+        UnknownNameError: a format isn't registered.
+    """
+    from tomosurf.registry import EXPORTERS
+
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        EXPORTERS.load(name)
+    return names
+
+
+def execute(arguments: Namespace, console: Console) -> int:
+    """Run it; exit code 0, 3 (nothing usable) or 4 (a result that isn't for use)."""
+    from tomosurf.config import load_protocol
+    from tomosurf.pipeline import RunOptions, run
+
+    protocols = [load_protocol(name) for name in dict.fromkeys(arguments.protocol)]
+    options = RunOptions(arguments.device, formats(arguments.format), not arguments.no_pictures)
+    with console.progress() as progress:
+        outcome = run(arguments.input, arguments.output, protocols, options, progress)
+    console.emit(as_document(outcome))
+    show(outcome, console)
+    return exit_code(outcome)
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 done, 3 no case, 4 a case with an error among its findings."""
+    if not outcome.cases:
+        return 3
+    return 0 if all(case.manifest.usable for case in outcome.cases) else 4
+
+
+def as_document(outcome: Outcome) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    from tomosurf.data.manifest import case_summary
+
+    return {
+        "cases": [case_summary(case.manifest, case.folder) for case in outcome.cases],
+        "refused": [notice.as_dict() for notice in outcome.refused],
+        "skipped": [notice.as_dict() for notice in outcome.skipped],
+        "warnings": [notice.as_dict() for notice in outcome.warnings],
+    }
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """The same for people: structures, findings, and where the files are."""
+    from tomosurf import case_folder
+
+    for case in outcome.cases:
+        manifest = case.manifest
+        rows = [
+            [
+                mesh.segment,
+                f"{mesh.volume_mm3 / 1000:,.2f}",
+                f"{mesh.area_mm2 / 100:,.1f}",
+                f"{mesh.triangles:,}",
+                "yes" if mesh.closed else "NO",
+            ]
+            for mesh in manifest.meshes
+        ]
+        mark = "" if manifest.usable else "  ** NOT FOR USE **"
+        columns = ["structure", "volume mL", "area cm2", "triangles", "closed"]
+        console.table(f"case {manifest.identity}{mark}", columns, rows)
+        for finding in manifest.findings:
+            about = f" {finding.segment}" if finding.segment else ""
+            console.say(f"  {finding.severity}: {finding.check}{about}: {finding.message}")
+        console.say(f"  report: {case.folder / case_folder.REPORT}")
+        folders = sorted({str(Path(file).parent) for mesh in manifest.meshes for file in mesh.files.values()})
+        console.say(f"  meshes: {', '.join(str(case.folder / name) for name in folders) or 'none'}")
+        console.say()
+    for notice in outcome.refused:
+        files = f" [{len(notice.files)} files, first: {notice.files[0]}]" if notice.files else ""
+        advice = f" {notice.advice}" if notice.advice else ""
+        console.warn(f"refused: {notice.code}: {notice.message}{files}{advice}")
+    if outcome.skipped:
+        console.warn(
+            f"skipped: {sum(max(1, len(n.files)) for n in outcome.skipped)} files; --json lists them"
+        )
+    if outcome.cases:
+        console.say("Research software, not a medical device.")

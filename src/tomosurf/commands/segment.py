@@ -1,0 +1,61 @@
+"""``tomosurf segment``: one image file to a label map."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from tomosurf.commands.run import add_device
+from tomosurf.console import Console
+
+HELP = "segment one NIfTI, NRRD or MHA volume into a label map"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Arguments of ``segment``."""
+    parser.add_argument("volume", type=Path, help=".nii, .nii.gz, .nrrd, .mha or .mhd")
+    parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="see `tomosurf models`")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the label map, .nii.gz")
+    add_device(parser)
+
+
+def execute(arguments: Namespace, console: Console) -> int:
+    """Segment; exit code 4 when a structure wasn't found.
+
+    Raises:
+        ConfigError: the output isn't named .nii.gz.
+        InputRefused: the volume can't be read or placed.
+    """
+    from tomosurf.config import NetworkMethod
+    from tomosurf.errors import ConfigError
+    from tomosurf.image_file import read_volume
+    from tomosurf.registry import EXPORTERS, SEGMENTERS
+    from tomosurf.segment.catalogue import find_model
+    from tomosurf.segment.options import SegmentOptions
+    from tomosurf.segment.spec import load_spec
+
+    exporter = EXPORTERS.load("nifti-labels")
+    if not arguments.output.name.endswith(exporter.suffix):
+        raise ConfigError(f"a label map is written as {exporter.suffix}; name the output so")
+    spec = load_spec(find_model(arguments.model))
+    volume = read_volume(arguments.volume, spec.modality)
+    method = NetworkMethod(method="network", model=arguments.model)
+    with console.progress() as progress:
+        found = SEGMENTERS.load("network")(volume, method, SegmentOptions(arguments.device), progress)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    partial = arguments.output.with_name(f".partial-{arguments.output.name}")
+    try:
+        exporter.write(found, partial)
+        partial.replace(arguments.output)
+    finally:
+        partial.unlink(missing_ok=True)
+    volumes = {
+        s.name: float((found.labels == s.label).sum() * found.geometry.voxel_volume) for s in found.segments
+    }
+    console.emit(
+        {"labels": str(arguments.output), "volumes_mm3": volumes, "provenance": dict(found.provenance)}
+    )
+    console.table(
+        "Structures", ["structure", "volume mL"], [[n, f"{v / 1000:,.2f}"] for n, v in volumes.items()]
+    )
+    return 0 if all(volumes.values()) else 4

@@ -1,0 +1,101 @@
+"""Several jobs' results as one case: names and labels made unique, surfaces measured, identity computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tomosurf import __version__
+from tomosurf.config import Protocol
+from tomosurf.data.case import Case, InputFile
+from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.segmentation import Segmentation
+from tomosurf.data.volume import Volume
+
+SIDES: Mapping[str, str] = {"L": "left", "R": "right"}
+"""DICOM Laterality (0020,0060) in words."""
+
+Result = tuple[Protocol, Segmentation, Scene]
+
+
+def gather(case: Case, results: Sequence[Result]) -> Case:
+    """``case`` with the segmentations, scene and measurements of ``results``.
+
+    A structure that two jobs found under one name gets its side from the series' Laterality (``_left``,
+    ``_right``), else a number (``_2``). Labels count on from one job to the next.
+    """
+    from tomosurf.surface.measure import measure
+
+    segmentations: list[Segmentation] = []
+    meshes: list[SurfaceMesh] = []
+    may_be_cut: set[str] = set()
+    names = _names(case.volumes, results)
+    top = 0
+    for (protocol, segmentation, scene), renaming in zip(results, names, strict=True):
+        renamed = segmentation.renamed(renaming, top)
+        by_label = {segment.label - top: segment for segment in renamed.segments}
+        segmentations.append(renamed)
+        meshes += [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in scene.meshes]
+        may_be_cut |= {renaming[name] for name in protocol.field_of_view if name in renaming}
+        top = max((segment.label for segment in renamed.segments), default=top)
+    geometry = case.volumes[0].geometry if case.volumes else None
+    return replace(
+        case,
+        segmentations=tuple(segmentations),
+        scene=Scene(tuple(meshes), geometry),
+        measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
+        may_be_cut=frozenset(may_be_cut),
+    )
+
+
+def _names(volumes: Sequence[Volume], results: Sequence[Result]) -> list[dict[str, str]]:
+    """For each result, its segments' names to their names in the case."""
+    sides = {volume.series: SIDES.get(volume.laterality, "") for volume in volumes}
+    counts: dict[str, int] = {}
+    for _, segmentation, _ in results:
+        for segment in segmentation.segments:
+            counts[segment.name] = counts.get(segment.name, 0) + 1
+    taken: set[str] = set()
+    renamings = []
+    for _, segmentation, _ in results:
+        side = sides.get(segmentation.series, "")
+        renaming = {}
+        for segment in segmentation.segments:
+            name = f"{segment.name}_{side}" if side and counts[segment.name] > 1 else segment.name
+            renaming[segment.name] = _unused(name, taken)
+        renamings.append(renaming)
+    return renamings
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """``name``, or the first of ``name_2``, ``name_3`` ... that isn't taken; it is taken from then on."""
+    unused, number = name, 1
+    while unused in taken:
+        number += 1
+        unused = f"{name}_{number}"
+    taken.add(unused)
+    return unused
+
+
+def identity_of(
+    study: str,
+    inputs: Sequence[InputFile],
+    protocols: Sequence[Protocol],
+    segmentations: Sequence[Segmentation],
+) -> str:
+    """12 hexadecimal digits of what determines a case: slices, protocols, models and tomosurf's version.
+
+    The same slices and protocols give the same folder; another model or protocol gives another beside it.
+    """
+    content: dict[str, Any] = {
+        "version": __version__,
+        "study": study,
+        "inputs": sorted(file.sha256 for file in inputs),
+        "protocols": [protocol.digest() for protocol in protocols],
+        "models": [segmentation.provenance.get("weights_sha256") for segmentation in segmentations],
+    }
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,102 @@
+"""Single image files that aren't DICOM: NIfTI, NRRD and MetaImage, read into the patient frame."""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.data.geometry import Geometry
+from tomosurf.data.segmentation import Code, Segment, Segmentation
+from tomosurf.data.volume import Volume
+from tomosurf.errors import GeometryError, InputRefused
+
+NIFTI = (".nii", ".nii.gz")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+UNCODED = Code("UNCODED", "Label of an imported map; its meaning isn't known here", "99TOMOSURF")
+
+
+def read_volume(path: Path, modality: str) -> Volume:
+    """One image file as a volume. The file doesn't say its modality, so the caller must; CT counts as HU.
+
+    Raises:
+        InputRefused: unreadable, not 3D, not real-valued, or nothing says where it lies.
+    """
+    array, geometry = _read(path)
+    if array.dtype.kind not in "iuf":
+        raise InputRefused(
+            "unreadable_file", f"voxels of type {array.dtype} aren't intensities", files=(path.name,)
+        )
+    if not np.isfinite(array).all():
+        raise InputRefused("unreadable_file", "the image holds NaN or infinity", files=(path.name,))
+    return Volume(geometry, array, modality, "HU" if modality == "CT" else "")
+
+
+def read_labels(path: Path) -> Segmentation:
+    """One label map; segments are named ``label_<n>``, with evenly spread colours.
+
+    Raises:
+        InputRefused: unreadable, not 3D, not whole numbers from 0 to 65535, or without any label.
+    """
+    array, geometry = _read(path)
+    rounded = np.rint(array)
+    if not np.array_equal(rounded, array) or array.min() < 0 or array.max() > 65535:
+        raise InputRefused(
+            "unreadable_file",
+            "a label map holds whole numbers from 0 to 65535",
+            advice="an image or a probability map has no labels: segment it first",
+            files=(path.name,),
+        )
+    values = np.unique(rounded)
+    values = values[values > 0].astype(int)
+    if not len(values):
+        raise InputRefused("no_image", "the label map is empty", files=(path.name,))
+    labels = rounded.astype(np.uint8 if values.max() < 256 else np.uint16, order="F")
+    segments = tuple(Segment(int(v), f"label_{v}", UNCODED, _colour(n)) for n, v in enumerate(values))
+    return Segmentation(geometry, labels, segments, provenance={"method": "imported"})
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    """Colours a golden angle apart, so that neighbours in the list differ."""
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618033988749895 % 1.0, 0.55, 0.9)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
+    """Voxels (i, j, k) and their grid in LPS."""
+    if not path.is_file():
+        raise InputRefused("unreadable_file", f"there is no file {path}")
+    try:
+        if path.name.endswith(NIFTI):
+            from tomosurf.export.nifti import read
+
+            return read(path)
+        if path.suffix in ITK:
+            return _read_itk(path)
+    except GeometryError as error:
+        raise InputRefused("bad_geometry", str(error), files=(path.name,)) from error
+    raise InputRefused(
+        "unreadable_file",
+        f"not one of {', '.join(NIFTI + ITK)}",
+        advice="convert the image",
+        files=(path.name,),
+    )
+
+
+def _read_itk(path: Path) -> tuple[NDArray[Any], Geometry]:
+    """What ITK reads is LPS already."""
+    import SimpleITK
+
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputRefused("unreadable_file", "ITK can't read this file", files=(path.name,)) from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputRefused("bad_geometry", "a 3D image with one value a voxel is needed", files=(path.name,))
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return SimpleITK.GetArrayFromImage(image).T, Geometry(image.GetSize(), affine)

@@ -1,0 +1,270 @@
+"""The order of the stages, and nothing else.
+
+read -> plan -> build -> segment -> refine -> extract -> gather -> check -> write -> report
+
+``run`` takes a folder of slices all the way; ``run_case`` one study. The steps between are functions of their
+own, because a flow calls the same ones and keeps what lies between them on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tomosurf import case_folder
+from tomosurf.config import Protocol, load_protocol, protocol_names
+from tomosurf.data.case import Case, InputFile
+from tomosurf.data.manifest import Manifest
+from tomosurf.data.mesh import Scene
+from tomosurf.data.notice import Notice
+from tomosurf.data.segmentation import Segmentation
+from tomosurf.data.series import Series, Study
+from tomosurf.data.volume import Volume
+from tomosurf.errors import InputRefused
+from tomosurf.gather import gather, identity_of
+from tomosurf.progress import Progress, silent
+from tomosurf.registry import SEGMENTERS
+from tomosurf.segment.options import SegmentOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a caller may choose: the device, the mesh formats (None: as the protocols say), pictures or none."""
+
+    device: str = "auto"
+    exports: tuple[str, ...] | None = None
+    pictures: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One protocol to run on one series."""
+
+    protocol: Protocol
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build from one study, and which series can't be used, with the reason."""
+
+    study: str
+    jobs: tuple[Job, ...]
+    refused: tuple[Notice, ...] = ()
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The series that some job uses, each once."""
+        return tuple({job.series.digest: job.series for job in self.jobs}.values())
+
+    def inputs(self) -> tuple[InputFile, ...]:
+        """Digest of every slice that goes in."""
+        return tuple(InputFile(i.sha256, s.digest) for s in self.series for i in s.instances)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surfaces:
+    """What one job gives: the label map (its margins dropped) and the surfaces."""
+
+    segmentation: Segmentation
+    scene: Scene
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """A finished case folder and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def read_case(folder: Path) -> CaseResult:
+    """A finished case folder, read back.
+
+    Raises:
+        CaseFolderError: it is none.
+    """
+    return CaseResult(folder, case_folder.read_manifest(folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that came of one input."""
+
+    cases: tuple[CaseResult, ...] = ()
+    refused: tuple[Notice, ...] = ()
+    skipped: tuple[Notice, ...] = ()
+    warnings: tuple[Notice, ...] = field(default=())
+
+
+def run(
+    source: Path,
+    output: Path,
+    protocols: Sequence[Protocol] = (),
+    options: RunOptions = RunOptions(),
+    progress: Progress = silent,
+) -> Outcome:
+    """Turn a folder, file or ZIP of DICOM slices into one case folder a study under ``output``.
+
+    Args:
+        source: the input; nothing is written to it.
+        output: made when missing; a case folder is whole or not there.
+        protocols: what to build; none named means every shipped protocol that fits a series.
+        options: see :class:`RunOptions`.
+        progress: called with (stage, fraction).
+
+    Returns:
+        the cases, and what was refused or skipped with its reason. No case at all isn't an exception here.
+
+    Raises:
+        TomosurfError: nothing can be read, or a stage fails.
+    """
+    from tomosurf.ingest.read import read
+
+    with TemporaryDirectory(prefix="tomosurf-") as workspace:
+        intake = read(source, progress, workspace=Path(workspace))
+        cases: list[CaseResult] = []
+        refused = list(intake.refused)
+        for study in intake.studies:
+            plan = make_plan(study, protocols)
+            refused += plan.refused
+            if plan.jobs:
+                result, more = run_case(plan, output, options, progress)
+                cases += result
+                refused += more
+        return Outcome(tuple(cases), tuple(refused), intake.skipped, intake.warnings)
+
+
+def run_case(
+    plan: Plan, output: Path, options: RunOptions, progress: Progress = silent
+) -> tuple[list[CaseResult], list[Notice]]:
+    """One study from its plan to its case folder; a series that can't be decoded is refused, the rest is made."""
+    volumes, refused = build_volumes(plan.series, progress)
+    jobs = [job for job in plan.jobs if job.series.digest in volumes]
+    if not jobs:
+        return [], refused
+    plan = replace(plan, jobs=tuple(jobs))
+    protocols = [job.protocol for job in jobs]
+    parts = [build_surfaces(volumes[job.series.digest], job.protocol, options, progress) for job in jobs]
+    case = gather_case(plan.study, plan.inputs(), protocols, list(volumes.values()), parts)
+    return [write_case(case, protocols, output, options, progress)], refused
+
+
+def make_plan(study: Study, protocols: Sequence[Protocol] = ()) -> Plan:
+    """Which protocol runs on which series of ``study``, from headers alone.
+
+    A series whose geometry is refused is left out and told in ``refused``; so is a study that no protocol fits.
+    """
+    from tomosurf.volume.build import examine
+
+    chosen = tuple(protocols) or tuple(load_protocol(name) for name in protocol_names())
+    usable, refused = [], []
+    for series in study.series:
+        try:
+            usable.append((series, examine(series)))
+        except InputRefused as error:
+            refused.append(Notice.of(error))
+    jobs = []
+    for protocol in chosen:
+        rule = protocol.series
+        fitting = [
+            (geometry, series)
+            for series, geometry in usable
+            if series.modality == rule.modality
+            and geometry.shape[2] >= rule.min_slices
+            and (rule.max_extent_mm is None or max(geometry.extent) <= rule.max_extent_mm)
+        ]
+        # most voxels first; the digest makes a tie come out the same every time
+        fitting.sort(
+            key=lambda entry: (-entry[0].shape[0] * entry[0].shape[1] * entry[0].shape[2], entry[1].digest)
+        )
+        taken = fitting if rule.take == "all" else fitting[:1]
+        jobs += [Job(protocol, series) for _, series in taken]
+    if usable and not jobs:
+        refused.append(
+            Notice(
+                "no_matching_series",
+                f"none of {len(usable)} readable series fits {', '.join(p.name for p in chosen)}",
+                "compare `tomosurf inspect` with the protocol's series rule, or name another --protocol",
+            )
+        )
+    return Plan(study.digest, tuple(jobs), tuple(refused))
+
+
+def build_volumes(
+    series: Iterable[Series], progress: Progress = silent
+) -> tuple[dict[str, Volume], list[Notice]]:
+    """Series digest to volume, and why others were refused."""
+    from tomosurf.volume.build import build
+
+    volumes, refused = {}, []
+    for one in series:
+        try:
+            volumes[one.digest] = build(one, progress)
+        except InputRefused as error:
+            refused.append(Notice.of(error))
+    return volumes, refused
+
+
+def segment_volume(
+    volume: Volume, protocol: Protocol, options: RunOptions, progress: Progress = silent
+) -> Segmentation:
+    """One protocol's segmentation of one volume, margins along, before clean-up."""
+    segment = SEGMENTERS.load(protocol.segment.method)
+    found: Segmentation = segment(volume, protocol.segment, SegmentOptions(device=options.device), progress)
+    return replace(found, protocol=protocol.name, series=volume.series)
+
+
+def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
+    """Clean up, contour, and let the margins go."""
+    from tomosurf.refine.refine import refine
+    from tomosurf.surface.extract import extract
+
+    refined = refine(segmentation, protocol.refine)
+    del segmentation
+    scene = extract(refined, progress)
+    return Surfaces(refined.without_margins(), scene)
+
+
+def build_surfaces(
+    volume: Volume, protocol: Protocol, options: RunOptions, progress: Progress = silent
+) -> Surfaces:
+    """One job: segment, refine, extract."""
+    return surfaces_of(segment_volume(volume, protocol, options, progress), protocol, progress)
+
+
+def gather_case(
+    study: str,
+    inputs: tuple[InputFile, ...],
+    protocols: Sequence[Protocol],
+    volumes: Sequence[Volume],
+    parts: Sequence[Surfaces],
+) -> Case:
+    """All jobs of a study as one case, measured and checked; ``protocols[n]`` gave ``parts[n]``."""
+    from tomosurf.qc.run import run_checks
+
+    identity = identity_of(study, inputs, protocols, [part.segmentation for part in parts])
+    results = [(p, part.segmentation, part.scene) for p, part in zip(protocols, parts, strict=True)]
+    case = gather(Case(study, identity, inputs, tuple(volumes)), results)
+    return replace(case, findings=run_checks(case))
+
+
+def write_case(
+    case: Case,
+    protocols: Sequence[Protocol],
+    output: Path,
+    options: RunOptions,
+    progress: Progress = silent,
+) -> CaseResult:
+    """Export, picture, report and seal; the folder appears whole at the end."""
+    from tomosurf.report.assemble import report_case
+
+    exports = options.exports or tuple(dict.fromkeys(e for p in protocols for e in p.exports))
+    with case_folder.CaseFolder(output, case.identity) as folder:
+        artifacts = case_folder.write_case(case, exports, folder, progress)
+        manifest = report_case(
+            case, protocols, artifacts, folder, pictures=options.pictures, progress=progress
+        )
+    return CaseResult(folder.final, manifest)
