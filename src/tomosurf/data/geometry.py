@@ -93,7 +93,7 @@ class Geometry:
 
     @property
     def is_right_handed(self) -> bool:
-        """Whether i, j, k form a right-handed frame in LPS; else triangles must be flipped to face outward."""
+        """Whether i, j, k form a right-handed frame in LPS; else triangles get flipped."""
         return bool(np.linalg.det(self.affine[:3, :3]) > 0)
 
     @property

@@ -1,0 +1,168 @@
+"""A bounded scan over the elements of a DICOM data set (PS3.5 section 7).
+
+Only the top level is looked at: values of wanted tags are kept, everything else is stepped over, sequences
+without recursion. Nothing is decoded and nothing is allocated by a length that a file claims.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+UNDEFINED = 0xFFFFFFFF
+PIXEL_DATA = 0x7FE00010
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+DELIMITER_GROUP = 0xFFFE
+MAX_DEPTH = 64
+"""Deepest nesting of sequences that is followed; real objects stay below ten."""
+
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+VRS = LONG_VRS | SHORT_VRS
+
+
+class Malformed(Exception):
+    """The bytes aren't a data set: an impossible value representation, nesting or order."""
+
+
+class NeedsMore(Exception):
+    """The bytes end before the data set does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a data set is written: implicit or explicit VR, little or big endian."""
+
+    implicit: bool
+    little: bool
+
+    @property
+    def byte_order(self) -> str:
+        """The :mod:`struct` character."""
+        return "<" if self.little else ">"
+
+
+@dataclass(slots=True)
+class Elements:
+    """What a scan found: raw values of wanted tags, and where the pixel data are.
+
+    ``pixel_offset`` is where the value of Pixel Data starts, None when there is none; ``pixel_length`` is
+    its declared length, ``UNDEFINED`` when encapsulated; ``pixel_vr`` is b"" when VRs are implicit.
+    """
+
+    encoding: Encoding
+    values: dict[int, bytes] = field(default_factory=dict)
+    pixel_offset: int | None = None
+    pixel_length: int = 0
+    pixel_vr: bytes = b""
+
+
+class _Cursor:
+    """Reads element headers one after the other; raises instead of reading past the end."""
+
+    def __init__(self, data: bytes, encoding: Encoding) -> None:
+        self.data = data
+        self.size = len(data)
+        self._tag = struct.Struct(encoding.byte_order + "HH")
+        self._short = struct.Struct(encoding.byte_order + "HH2sH")
+        self._long = struct.Struct(encoding.byte_order + "L")
+
+    def tag(self, at: int) -> int:
+        """The tag at ``at``."""
+        if at + 8 > self.size:
+            raise NeedsMore
+        group, element = self._tag.unpack_from(self.data, at)
+        return int(group) << 16 | int(element)
+
+    def header(self, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
+        """Tag, VR, length and where the value starts, of the element at ``at``."""
+        if at + 8 > self.size:
+            raise NeedsMore
+        group, element, vr, length = self._short.unpack_from(self.data, at)
+        tag = group << 16 | element
+        if implicit or group == DELIMITER_GROUP:
+            return tag, b"", self._long.unpack_from(self.data, at + 4)[0], at + 8
+        if vr in SHORT_VRS:
+            return tag, vr, length, at + 8
+        if vr not in LONG_VRS:
+            raise Malformed("value representation")
+        if at + 12 > self.size:
+            raise NeedsMore
+        return tag, vr, self._long.unpack_from(self.data, at + 8)[0], at + 12
+
+
+def scan(data: bytes, start: int, encoding: Encoding, wanted: Container[int], end_of_file: bool) -> Elements:
+    """Find the wanted elements of the data set that starts at ``start``, up to its pixel data.
+
+    ``end_of_file`` says that ``data`` is all there is: a value that runs past its end is then reported by
+    :class:`NeedsMore` as well, and the caller knows that the file was cut.
+
+    Raises:
+        Malformed: the bytes aren't a data set, or a wanted element occurs twice.
+        NeedsMore: the bytes end inside an element.
+    """
+    found = Elements(encoding)
+    cursor = _Cursor(data, encoding)
+    at = start
+    while at < cursor.size or not end_of_file:
+        tag, vr, length, value = cursor.header(at, encoding.implicit)
+        if tag == PIXEL_DATA:
+            found.pixel_offset, found.pixel_length, found.pixel_vr = value, length, vr
+            return found
+        if tag >> 16 == DELIMITER_GROUP:
+            raise Malformed("delimiter outside a sequence")
+        if length == UNDEFINED:
+            at = _after_undefined(cursor, value, encoding.implicit or vr == b"UN")
+            raw = b""
+        else:
+            at = value + length
+            if at > cursor.size:
+                raise NeedsMore
+            raw = data[value:at] if tag in wanted else b""
+        if tag in wanted:
+            if tag in found.values:
+                raise Malformed("an element occurs twice")
+            found.values[tag] = raw
+    return found
+
+
+def scan_meta(data: bytes, start: int, wanted: Container[int]) -> tuple[dict[int, bytes], int]:
+    """The wanted elements of the File Meta Information (group 0002, explicit VR little endian), and its end.
+
+    Raises:
+        Malformed: the bytes aren't File Meta Information.
+        NeedsMore: the bytes end inside an element.
+    """
+    cursor = _Cursor(data, Encoding(implicit=False, little=True))
+    values: dict[int, bytes] = {}
+    at = start
+    while at < cursor.size and cursor.tag(at) >> 16 == 2:
+        tag, _, length, value = cursor.header(at, implicit=False)
+        if value + length > cursor.size:
+            raise NeedsMore
+        at = value + length
+        if tag in wanted:
+            values[tag] = data[value:at]
+    return values, at
+
+
+def _after_undefined(cursor: _Cursor, at: int, implicit: bool) -> int:
+    """Where an element of undefined length ends, whose value starts at ``at``.
+
+    One loop serves items and sequences: a stack remembers, for each open one, whether VRs are implicit in
+    it. Inside an element of VR UN they are (PS3.5 section 6.2.2, note 2).
+    """
+    open_ones = [implicit]
+    while open_ones:
+        if len(open_ones) > 2 * MAX_DEPTH:
+            raise Malformed("sequences nested too deep")
+        tag, vr, length, value = cursor.header(at, open_ones[-1])
+        at = value
+        if tag in (ITEM_END, SEQUENCE_END):
+            open_ones.pop()
+        elif length == UNDEFINED:
+            open_ones.append(open_ones[-1] or vr == b"UN")
+        else:
+            at += length
+    return at

@@ -1,0 +1,205 @@
+"""One header to one Instance, or a refusal that names the attribute at fault."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from tomosurf.data.codes import refusal
+from tomosurf.data.series import Acquisition, Instance, PixelLayout, Rescale
+from tomosurf.data.transfer_syntax import DEFLATED, ENCAPSULATED, LOSSY, SUPPORTED
+from tomosurf.ingest.classify import FRAMES_CLASSES, modality_of
+from tomosurf.ingest.elements import UNDEFINED, Elements
+from tomosurf.ingest.header import Header
+from tomosurf.ingest.tags import Tag
+from tomosurf.ingest.values import decimal, decimals, double, integer, text, texts, word
+
+MAX_SLICE_PIXELS = 1 << 26
+"""Rows times columns of the largest slice that is read: 8192 x 8192."""
+UNIT_TOLERANCE = 1e-3
+"""How far Image Orientation (Patient) may be from two perpendicular unit vectors (unitless)."""
+RESCALED_MODALITIES = frozenset({"CT", "PT"})
+"""Modalities whose images must carry Rescale Slope and Intercept (PS3.3 C.8.2.1, C.8.9.1)."""
+
+
+def instance_of(header: Header, path: Path, name: str) -> Instance:
+    """The slice that ``header``, of the file at ``path``, describes.
+
+    Raises:
+        InputRefused: it can't be placed in space, or its values can't be read.
+    """
+    elements = header.elements
+    if "MOSAIC" in texts(elements, Tag.ImageType):
+        raise refusal("mosaic", "slices are tiled into one image", attribute=Tag.ImageType.name)
+    pixels = _layout(header)
+    return Instance(
+        path=path,
+        name=name,
+        sha256=header.sha256,
+        size=header.size,
+        sop_instance_uid=text(elements, Tag.SOPInstanceUID),
+        number=integer(elements, Tag.InstanceNumber),
+        pixels=pixels,
+        position=_position(elements),
+        orientation=_orientation(elements),
+        pixel_spacing=_pixel_spacing(elements),
+        rescale=_rescale(elements),
+        padding=_padding(elements, pixels),
+        acquisition=_acquisition(elements),
+        slice_thickness=decimal(elements, Tag.SliceThickness),
+        lossy=header.transfer_syntax in LOSSY or text(elements, Tag.LossyImageCompression) == "01",
+    )
+
+
+def _layout(header: Header) -> PixelLayout:
+    """The layout of the stored values, checked against the length of the pixel data."""
+    elements = header.elements
+    if elements.pixel_offset is None:
+        raise refusal("no_pixel_data", "an image without Pixel Data", attribute="PixelData")
+    sop_class, frames = text(elements, Tag.SOPClassUID), text(elements, Tag.NumberOfFrames)
+    if sop_class in FRAMES_CLASSES or frames not in ("", "1"):
+        raise refusal("multi_frame", "a multi-frame object", attribute=Tag.NumberOfFrames.name)
+    photometric = text(elements, Tag.PhotometricInterpretation)
+    if word(elements, Tag.SamplesPerPixel, "colour") not in (None, 1) or photometric not in (
+        "MONOCHROME1",
+        "MONOCHROME2",
+    ):
+        where = Tag.PhotometricInterpretation.name
+        raise refusal("colour", "neither MONOCHROME1 nor MONOCHROME2", attribute=where)
+    if header.transfer_syntax not in SUPPORTED:
+        where = Tag.TransferSyntaxUID.name
+        raise refusal(
+            "unsupported_transfer_syntax", "a transfer syntax that can't be decoded", attribute=where
+        )
+    layout = PixelLayout(
+        transfer_syntax=header.transfer_syntax,
+        rows=_needed_word(elements, Tag.Rows, "size_mismatch"),
+        columns=_needed_word(elements, Tag.Columns, "size_mismatch"),
+        bits_allocated=_needed_word(elements, Tag.BitsAllocated),
+        bits_stored=_needed_word(elements, Tag.BitsStored),
+        high_bit=_needed_word(elements, Tag.HighBit),
+        signed=_needed_word(elements, Tag.PixelRepresentation) == 1,
+        photometric=photometric,
+        offset=elements.pixel_offset,
+        length=None if elements.pixel_length == UNDEFINED else elements.pixel_length,
+        deflated_at=header.parsed.deflated_at,
+    )
+    _check_layout(layout, elements)
+    _check_length(layout, header.size)
+    return layout
+
+
+def _needed_word(elements: Elements, tag: Tag, code: str = "unsupported_pixels") -> int:
+    value = word(elements, tag, code)
+    if value is None:
+        raise refusal(code, f"{tag.name} is absent", attribute=tag.name)
+    return value
+
+
+def _check_layout(layout: PixelLayout, elements: Elements) -> None:
+    """Refuse layouts that can't be read, and slices that are too large."""
+    if not layout.rows or not layout.columns:
+        raise refusal("size_mismatch", "a slice without rows or columns", attribute=Tag.Rows.name)
+    if layout.rows * layout.columns > MAX_SLICE_PIXELS:
+        raise refusal("too_large", f"a slice of {layout.rows} x {layout.columns}", attribute=Tag.Rows.name)
+    if layout.bits_allocated not in (8, 16, 32):
+        what = f"{layout.bits_allocated} bits allocated"
+        raise refusal("unsupported_pixels", what, attribute=Tag.BitsAllocated.name)
+    if not elements.encoding.little and layout.bits_allocated == 8 and elements.pixel_vr == b"OW":
+        what = "8-bit cells in big-endian words"
+        raise refusal("unsupported_pixels", what, attribute=Tag.BitsAllocated.name)
+    if not 1 <= layout.bits_stored <= layout.high_bit + 1 <= layout.bits_allocated:
+        what = (
+            f"bits stored {layout.bits_stored}, high bit {layout.high_bit}, allocated {layout.bits_allocated}"
+        )
+        raise refusal("unsupported_pixels", what, attribute=Tag.BitsStored.name)
+    if word(elements, Tag.PixelRepresentation, "unsupported_pixels") not in (0, 1):
+        raise refusal("unsupported_pixels", "neither 0 nor 1", attribute=Tag.PixelRepresentation.name)
+
+
+def _check_length(layout: PixelLayout, size: int) -> None:
+    """Compare rows x columns x bytes with the declared and the present length, before anything is read."""
+    if layout.transfer_syntax in ENCAPSULATED:
+        if layout.length is not None:
+            what = "compressed pixel data that aren't encapsulated"
+            raise refusal("size_mismatch", what, attribute="PixelData")
+        return
+    expected = layout.slice_bytes
+    if layout.length is None or layout.length not in (expected, expected + expected % 2):
+        declared = "of undefined length" if layout.length is None else f"{layout.length} bytes"
+        what = f"{layout.rows} x {layout.columns} x {layout.bits_allocated} bits, but pixel data {declared}"
+        raise refusal("size_mismatch", what, attribute="PixelData")
+    if layout.transfer_syntax != DEFLATED and layout.offset + expected > size:
+        raise refusal("truncated", "the file ends inside its pixel data", attribute="PixelData")
+
+
+def _position(elements: Elements) -> tuple[float, float, float]:
+    numbers = decimals(elements, Tag.ImagePositionPatient, 3, "bad_geometry")
+    if numbers is None:
+        raise refusal("missing_position", "no position", attribute=Tag.ImagePositionPatient.name)
+    x, y, z = numbers
+    return x, y, z
+
+
+def _orientation(elements: Elements) -> tuple[float, float, float, float, float, float]:
+    where = Tag.ImageOrientationPatient.name
+    numbers = decimals(elements, Tag.ImageOrientationPatient, 6, "bad_geometry")
+    if numbers is None:
+        raise refusal("missing_position", "no orientation", attribute=where)
+    a, b, c, d, e, f = numbers
+    faults = (math.hypot(a, b, c) - 1, math.hypot(d, e, f) - 1, a * d + b * e + c * f)
+    if max(map(abs, faults)) > UNIT_TOLERANCE:
+        raise refusal("bad_geometry", "orientation isn't two perpendicular unit vectors", attribute=where)
+    return a, b, c, d, e, f
+
+
+def _pixel_spacing(elements: Elements) -> tuple[float, float]:
+    where = Tag.PixelSpacing.name
+    numbers = decimals(elements, Tag.PixelSpacing, 2, "bad_geometry")
+    if numbers is None:
+        raise refusal("missing_pixel_spacing", "no pixel spacing", attribute=where)
+    between_rows, between_columns = numbers
+    if min(numbers) <= 0:
+        raise refusal("bad_geometry", "pixel spacing isn't above zero", attribute=where)
+    return between_rows, between_columns
+
+
+def _rescale(elements: Elements) -> Rescale | None:
+    if Tag.ModalityLUTSequence in elements.values:
+        raise refusal("modality_lut", "a Modality LUT Sequence", attribute=Tag.ModalityLUTSequence.name)
+    slope = decimals(elements, Tag.RescaleSlope, 1, "missing_rescale")
+    intercept = decimals(elements, Tag.RescaleIntercept, 1, "missing_rescale")
+    if slope is None and intercept is None:
+        if modality_of(elements) in RESCALED_MODALITIES:
+            raise refusal("missing_rescale", "no rescale slope", attribute=Tag.RescaleSlope.name)
+        return None
+    if slope is None or slope[0] == 0:
+        raise refusal("missing_rescale", "no rescale slope, or zero", attribute=Tag.RescaleSlope.name)
+    if intercept is None:
+        raise refusal("missing_rescale", "no rescale intercept", attribute=Tag.RescaleIntercept.name)
+    return Rescale(slope[0], intercept[0], text(elements, Tag.RescaleType))
+
+
+def _padding(elements: Elements, pixels: PixelLayout) -> tuple[int, int] | None:
+    """The stored values that mean padding (PS3.3 C.7.5.1.1.2).
+
+    Writers disagree on the VR, so the 16-bit pattern is read and the Pixel Representation gives the sign.
+    """
+    value = word(elements, Tag.PixelPaddingValue, "unsupported_pixels")
+    if value is None:
+        return None
+    limit = word(elements, Tag.PixelPaddingRangeLimit, "unsupported_pixels")
+    patterns = (value, value if limit is None else limit)
+    ends = [p - 0x10000 if pixels.signed and p >= 0x8000 else p for p in patterns]
+    return min(ends), max(ends)
+
+
+def _acquisition(elements: Elements) -> Acquisition:
+    return Acquisition(
+        acquisition_number=integer(elements, Tag.AcquisitionNumber),
+        temporal_position=integer(elements, Tag.TemporalPositionIdentifier),
+        echo_time=decimal(elements, Tag.EchoTime),
+        trigger_time=decimal(elements, Tag.TriggerTime),
+        b_value=double(elements, Tag.DiffusionBValue),
+        kernel=text(elements, Tag.ConvolutionKernel),
+    )

@@ -1,0 +1,171 @@
+"""Files to series: the first stage. Headers only; pixels are for :mod:`tomosurf.volume`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tomosurf.data.codes import notice, refusal
+from tomosurf.data.notice import Notice
+from tomosurf.data.series import Intake, short_digest
+from tomosurf.errors import InputRefused
+from tomosurf.ingest.classify import modality_of, not_a_slice
+from tomosurf.ingest.discover import Entry, discover
+from tomosurf.ingest.group import Member, grouped
+from tomosurf.ingest.header import Header, NotDicom, read_header
+from tomosurf.ingest.instance import instance_of
+from tomosurf.ingest.tags import Tag
+from tomosurf.ingest.values import text, texts
+from tomosurf.progress import Progress, silent
+
+STAGE = "ingest"
+UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+"""How a UID is written (PS3.5 section 9.1); at most 64 characters."""
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one file gave: a member of a series, or the reason why not."""
+
+    member: Member | None = None
+    refused: Notice | None = None
+    skipped: Notice | None = None
+    warnings: list[Notice] = field(default_factory=list)
+    broken: tuple[str, str] | None = None
+
+
+def read(
+    source: Path, progress: Progress = silent, *, workspace: Path | None = None, hashed: bool = True
+) -> Intake:
+    """Read the headers of everything in ``source`` and put the slices together into series.
+
+    Args:
+        source: a folder of any depth, one file, or a ZIP.
+        progress: told after every file, as stage "ingest".
+        workspace: a folder for the content of a ZIP; must live as long as the intake is used. See
+            :func:`opened`, which takes care of that.
+        hashed: digest whole files (SHA-256) for the manifest; without, only headers are read.
+
+    A series that lost a slice to a refusal is refused whole. What comes back doesn't depend on the names of
+    files, their folders or their order, but for the names themselves.
+
+    Raises:
+        ConfigError: ``source`` doesn't exist, or is a ZIP and there is no workspace.
+    """
+    try:
+        entries, special = discover(source, workspace)
+    except InputRefused as error:
+        return Intake(refused=(Notice.of(error),))
+    found: list[_Findings] = []
+    for findings in _looks(entries, hashed):
+        found.append(findings)
+        progress(STAGE, len(found) / len(entries))
+    return _collect(found, special)
+
+
+@contextmanager
+def opened(source: Path, progress: Progress = silent, *, hashed: bool = True) -> Iterator[Intake]:
+    """:func:`read`, with a temporary workspace for a ZIP that lives as long as the ``with`` block."""
+    with TemporaryDirectory(prefix="tomosurf-") as workspace:
+        yield read(source, progress, workspace=Path(workspace), hashed=hashed)
+
+
+def _looks(entries: list[Entry], hashed: bool) -> Iterator[_Findings]:
+    """Findings file by file; in threads only for digests, which let go of the interpreter's lock."""
+    if not hashed:
+        yield from (_look(entry, hashed) for entry in entries)
+        return
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda entry: _look(entry, hashed), entries)
+
+
+def _look(entry: Entry, hashed: bool) -> _Findings:
+    """Everything that one file alone can tell."""
+    findings = _Findings()
+    try:
+        header = read_header(entry.path, hashed=hashed)
+    except NotDicom as error:
+        findings.skipped = notice("no_dicom", f"no DICOM: {error}", files=(entry.name,))
+        return findings
+    except InputRefused as error:
+        findings.refused = replace(Notice.of(error), files=(entry.name,))
+        return findings
+    findings.skipped = not_a_slice(header, entry.name)
+    if findings.skipped is None:
+        _take(header, entry, findings)
+    return findings
+
+
+def _take(header: Header, entry: Entry, findings: _Findings) -> None:
+    """Make a slice image a member of its series, or refuse it and its series with it."""
+    elements = header.elements
+    study, series = text(elements, Tag.StudyInstanceUID), text(elements, Tag.SeriesInstanceUID)
+    try:
+        for tag in (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID):
+            if not text(elements, tag):
+                raise refusal("invalid_uid", f"no {tag.name}", attribute=tag.name)
+        laterality = text(elements, Tag.Laterality)
+        findings.member = Member(
+            instance=instance_of(header, entry.path, entry.name),
+            study_uid=study,
+            series_uid=series,
+            modality=modality_of(elements),
+            frame_of_reference_uid=text(elements, Tag.FrameOfReferenceUID),
+            laterality=laterality if laterality in ("L", "R") else "",
+        )
+    except InputRefused as error:
+        digest = short_digest(series) if series else ""
+        findings.refused = replace(Notice.of(error), files=(entry.name,), series=digest)
+        findings.broken = (study, series)
+        return
+    findings.warnings = _oddities(header, entry.name, short_digest(series))
+
+
+def _oddities(header: Header, name: str, series: str) -> list[Notice]:
+    """What is worth knowing about a slice that was taken."""
+    elements = header.elements
+    odd = []
+    if header.parsed.nonzero_preamble:
+        odd.append(("nonzero_preamble", "a preamble that isn't zero", ""))
+    if "DERIVED" in texts(elements, Tag.ImageType):
+        odd.append(("derived", "derived images", Tag.ImageType.name))
+    if text(elements, Tag.BurnedInAnnotation) == "YES":
+        odd.append(("burned_in_annotation", "text may stand in the pixels", Tag.BurnedInAnnotation.name))
+    for tag in (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID):
+        uid = text(elements, tag)
+        if len(uid) > 64 or not UID.fullmatch(uid):
+            odd.append(("invalid_uid", "not written as a UID is", tag.name))
+    return [
+        notice(code, message, files=(name,), attribute=attribute, series=series)
+        for code, message, attribute in odd
+    ]
+
+
+def _collect(found: list[_Findings], special: list[Notice]) -> Intake:
+    """Group the members, and the notices of the same kind."""
+    broken = frozenset(f.broken for f in found if f.broken is not None)
+    groups = grouped((f.member for f in found if f.member is not None), broken)
+    refused = _merged([f.refused for f in found if f.refused is not None]) + groups.refused
+    skipped = _merged([f.skipped for f in found if f.skipped is not None]) + groups.skipped + special
+    warnings = _merged([w for f in found for w in f.warnings]) + groups.warnings
+    if not groups.studies and not refused:
+        dicom = any(f.skipped is None or f.skipped.code != "no_dicom" for f in found)
+        what = "no slice images in the input" if dicom else "no DICOM in the input"
+        refused = [notice("no_image" if dicom else "no_dicom", what)]
+    return Intake(groups.studies, tuple(refused), tuple(skipped), tuple(warnings))
+
+
+def _merged(notices: list[Notice]) -> list[Notice]:
+    """One notice for all files with the same thing to say."""
+    same: defaultdict[Notice, list[str]] = defaultdict(list)
+    for item in notices:
+        same[replace(item, files=())].extend(item.files)
+    merged = [replace(item, files=tuple(sorted(files))) for item, files in same.items()]
+    return sorted(merged, key=lambda item: (item.code, item.series, item.attribute, item.message))

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from tomosurf.data.geometry import Geometry
+from tomosurf.errors import InputRefused
+from tomosurf.ingest.read import read
+from tomosurf.volume.build import build, examine
+
+from .conftest import GEOMETRY, Written, stored
+
+
+def test_a_plain_ct(written: Written) -> None:
+    values = stored()
+    series = written(values)
+    told: list[float] = []
+    volume = build(series, lambda stage, fraction: told.append(fraction))
+    assert volume.geometry.coincides(GEOMETRY)
+    assert volume.geometry.coincides(examine(series))
+    assert volume.array.dtype == np.int16
+    assert volume.array.flags.f_contiguous
+    assert np.array_equal(volume.array, values - 1024)
+    assert (volume.modality, volume.unit, volume.series) == ("CT", "HU", series.digest)
+    assert volume.ledger == ()
+    assert volume.padding is None
+    assert told == [(k + 1) / 6 for k in range(6)]
+
+
+def test_names_and_numbers_dont_matter(written: Written) -> None:
+    values = stored()
+    volume = build(written(values, shuffle=7))
+    assert np.array_equal(volume.array, values - 1024)
+    assert volume.geometry.coincides(GEOMETRY)
+
+
+def test_mr_without_rescale(written: Written) -> None:
+    values = stored(dtype=np.uint16)
+    volume = build(written(values, modality="MR", rescale=None, attributes={"Laterality": "L"}))
+    assert np.array_equal(volume.array, values)
+    assert (volume.modality, volume.unit, volume.laterality) == ("MR", "", "L")
+
+
+def test_rescale_by_slice(written: Written) -> None:
+    values = stored()
+    pairs = tuple((0.5 * (k + 1), float(k)) for k in range(6))
+    volume = build(written(values, modality="MR", rescale=pairs))
+    slopes, intercepts = np.array(pairs).T
+    assert volume.array.dtype == np.float32
+    assert np.array_equal(volume.array, (values * slopes + intercepts).astype(np.float32))
+
+
+def test_intercept_by_slice_stays_int16(written: Written) -> None:
+    values = stored()
+    volume = build(written(values, modality="MR", rescale=tuple((1.0, float(k)) for k in range(6))))
+    assert volume.array.dtype == np.int16
+    assert np.array_equal(volume.array, values + np.arange(6))
+
+
+def test_sixteen_unsigned_bits_that_dont_fit(written: Written) -> None:
+    values = stored(dtype=np.uint16)
+    values[3, 2, 4] = 65535
+    volume = build(written(values))
+    assert volume.array.dtype == np.float32
+    assert np.array_equal(volume.array, values.astype(int) - 1024)
+
+
+def test_garbage_above_the_stored_bits(written: Written) -> None:
+    values = stored()
+    garbage = values.view(np.uint16) | np.random.default_rng(1).integers(0, 16, values.shape, np.uint16) << 12
+    volume = build(written(garbage, bits_stored=12))
+    assert np.array_equal(volume.array, values - 1024)
+
+
+def test_padding_is_kept_apart(written: Written) -> None:
+    values = stored()
+    values[0, :, 2:4] = -2000
+    volume = build(written(values, padding=-2000))
+    assert volume.padding is not None
+    assert volume.padding.flags.f_contiguous
+    assert np.array_equal(volume.padding, values == -2000)
+    assert np.array_equal(volume.array, values - 1024)
+    (entry,) = volume.ledger
+    assert (entry.code, entry.slices) == ("pixel_padding", (2, 3))
+
+
+def test_padding_range_whatever_the_vr(written: Written, tmp_path: Path) -> None:
+    values = stored()
+    values[1, 1, 1], values[2, 2, 2], values[3, 3, 3] = -2000, -1995, -1989
+    written(values, padding=-2000)
+    for file in (tmp_path / "in").iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.add_new("PixelPaddingValue", "US", 65536 - 2000)
+        dataset.add_new("PixelPaddingRangeLimit", "SS", -1990)
+        dataset.save_as(file)
+    volume = build(read(tmp_path / "in").studies[0].series[0])
+    assert volume.padding is not None
+    assert np.argwhere(volume.padding).tolist() == [[1, 1, 1], [2, 2, 2]]
+
+
+def test_monochrome1_is_left_as_stored(written: Written) -> None:
+    values = stored()
+    attributes = {"PhotometricInterpretation": lambda k: "MONOCHROME1" if k in (1, 5) else "MONOCHROME2"}
+    volume = build(written(values, attributes=attributes))
+    assert np.array_equal(volume.array, values - 1024)
+    assert [(e.code, e.slices) for e in volume.ledger] == [("monochrome1", (1, 5))]
+
+
+def test_loss_is_told(written: Written) -> None:
+    volume = build(written(attributes={"LossyImageCompression": "01"}))
+    assert [e.code for e in volume.ledger] == ["lossy_compression"]
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("HU", "HU"), ("US", ""), ("", "HU")])
+def test_units(written: Written, kind: str, unit: str) -> None:
+    assert build(written(attributes={"RescaleType": kind})).unit == unit
+
+
+def test_a_tilted_stack_is_sheared_exactly(written: Written) -> None:
+    affine = np.diag([0.5, 0.75, 2.0, 1.0])
+    affine[1, 2] = 2.0 * np.tan(np.radians(16.5))
+    geometry = Geometry(GEOMETRY.shape, affine)
+    volume = build(written(stored(), geometry))
+    assert volume.geometry.coincides(geometry, 1e-3)
+    assert [e.code for e in volume.ledger] == ["gantry_tilt"]
+
+
+def test_a_refusal_names_series_file_and_attribute(written: Written) -> None:
+    series = written(syntax="jpeg-ls")
+    file = series.instances[0].path
+    data = bytearray(file.read_bytes())
+    offset = series.instances[0].pixels.offset
+    data[offset + 16 : offset + 18] = b"xx"  # the start of the compressed image
+    file.write_bytes(data)
+    with pytest.raises(InputRefused) as caught:
+        build(series)
+    error = caught.value
+    assert (error.series, error.files, error.attribute) == (
+        series.digest,
+        (series.instances[0].name,),
+        "PixelData",
+    )
+
+
+@pytest.mark.parametrize("syntax", ["explicit-le", "jpeg-ls"])
+def test_peak_memory_is_the_volume_and_little_more(written: Written, syntax: str) -> None:
+    geometry = Geometry((128, 128, 40), np.eye(4))
+    series = written(stored(geometry.shape), geometry, syntax=syntax)
+    build(series)
+    tracemalloc.start()
+    volume = build(series)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.3 * volume.array.nbytes
