@@ -52,6 +52,24 @@ class SurfaceMesh:
         object.__setattr__(self, "vertex_data", MappingProxyType(data))
 
 
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What was measured on one mesh; kept in the case, since measuring millions of triangles takes a while.
+
+    ``volume_mm3`` is positive for a closed surface wound outwards. ``closed``: every edge belongs to exactly
+    two faces that run through it in opposite directions. ``manifold``: closed, and the faces around every
+    vertex form a single fan. ``components`` counts surfaces, a cavity's wall as one. A mesh without faces
+    is neither closed nor manifold.
+    """
+
+    volume_mm3: float
+    area_mm2: float
+    triangles: int
+    closed: bool
+    manifold: bool
+    components: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """All surfaces of one case, in one frame of reference, in the order of their labels."""
