@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tomosurf.data.finding import Finding
-from tomosurf.data.mesh import Scene
+from tomosurf.data.mesh import Measurements, Scene
+from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segment, Segmentation
 from tomosurf.data.volume import Volume
 
@@ -24,7 +27,10 @@ class Case:
 
     ``study`` and ``identity`` are short digests: of the Study Instance UID, and of all that determines the
     result (slices, protocols, model weights, version). A segmentation belongs to the volume whose
-    ``series`` it carries. Labels and segment names are unique over the whole case.
+    ``series`` it carries. Labels and segment names are unique over the whole case. ``measurements`` maps
+    segment names to what was measured on their meshes, once, after extraction. ``may_be_cut`` names the
+    segments that the edge of the image may cut without a warning, as their protocols say. ``notices`` is what
+    was said about this study's input.
     """
 
     study: str
@@ -34,6 +40,12 @@ class Case:
     segmentations: tuple[Segmentation, ...] = ()
     scene: Scene = Scene(())  # noqa: RUF009  (frozen)
     findings: tuple[Finding, ...] = ()
+    measurements: Mapping[str, Measurements] = field(default_factory=dict)
+    may_be_cut: frozenset[str] = frozenset()
+    notices: tuple[Notice, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "measurements", MappingProxyType(dict(self.measurements)))
 
     @property
     def segments(self) -> tuple[Segment, ...]:

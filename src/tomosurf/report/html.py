@@ -1,0 +1,82 @@
+"""The report: one self-contained page that says what was done, what was found and what came out."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from tomosurf.data.manifest import Manifest
+from tomosurf.report.pictures import VIEWS, Picture
+
+TEMPLATE = "report.html.j2"
+
+
+def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = "") -> str:
+    """The report of a case as HTML.
+
+    Everything is escaped, and nothing is loaded from anywhere: pictures are embedded as data URIs.
+
+    Args:
+        manifest: of the case; its outputs may still lack the report itself.
+        pictures: PNG pictures, each with one of the standard views' names.
+        trouble: why there are no pictures, "" when there are.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    source = (files("tomosurf.report") / TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    environment.filters["told"] = told
+    template = environment.from_string(source)
+    return template.render(
+        m=manifest,
+        structures=structures(manifest),
+        titles={protocol.name: protocol.title for protocol in manifest.protocols},
+        pictures=[_embedded(picture) for picture in pictures],
+        trouble=trouble,
+        counts={s: sum(f.severity == s for f in manifest.findings) for s in ("error", "warning", "info")},
+    )
+
+
+def structures(manifest: Manifest) -> list[dict[str, Any]]:
+    """One row a structure that was looked for: its segment, its mesh record or None, its protocol."""
+    meshes = {mesh.segment: mesh for mesh in manifest.meshes}
+    return [
+        {"segment": segment, "mesh": meshes.get(segment.name), "protocol": labels.protocol}
+        for labels in manifest.labels
+        for segment in labels.segments
+    ]
+
+
+def number(value: float, decimals: int = 0) -> str:
+    """``value`` with thin spaces between thousands.
+
+    >>> number(1234567.891, 1).replace(chr(0x202F), "_")
+    '1_234_567.9'
+    """
+    return f"{value:,.{decimals}f}".replace(",", "\u202f")
+
+
+def told(value: Any) -> str:
+    """A value from a provenance as words.
+
+    >>> told({"bone": {"level": 226.5, "unit": "HU"}})
+    'bone (level 226.5, unit HU)'
+    """
+    if isinstance(value, Mapping):
+        words = [(str(key).replace("_", " "), told(entry), entry) for key, entry in value.items()]
+        return ", ".join(f"{k} ({v})" if isinstance(e, Mapping) else f"{k} {v}" for k, v, e in words)
+    if isinstance(value, list | tuple):
+        return ", ".join(told(entry) for entry in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _embedded(picture: Picture) -> dict[str, str]:
+    data = base64.b64encode(picture.png).decode("ascii")
+    return {"view": picture.view, "where": VIEWS[picture.view], "uri": f"data:image/png;base64,{data}"}
