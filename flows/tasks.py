@@ -19,6 +19,7 @@ from prefect.tasks import Task
 from tomosurf import pipeline, store
 from tomosurf.config import Protocol, load_protocol
 from tomosurf.data.case import InputFile
+from tomosurf.data.notice import Notice
 from tomosurf.errors import TomosurfError
 from tomosurf.ingest.read import read
 from tomosurf.pipeline import RunOptions
@@ -39,7 +40,7 @@ def ingest(source: str, protocols: Sequence[str], work: str) -> list[str]:
     refused = list(intake.refused)
     plans = []
     for study in intake.studies:
-        plan = pipeline.make_plan(study, chosen)
+        plan = pipeline.make_plan(study, chosen, intake.warnings)
         volumes, more = pipeline.build_volumes(plan.series)
         refused += [*plan.refused, *more]
         for digest, volume in volumes.items():
@@ -53,12 +54,14 @@ def ingest(source: str, protocols: Sequence[str], work: str) -> list[str]:
             if job.series.digest in volumes
         ]
         if jobs:
-            content = {"study": plan.study, "inputs": [asdict(i) for i in plan.inputs()], "jobs": jobs}
+            notices = [asdict(notice) for notice in (*plan.refused, *more, *plan.warnings)]
+            inputs = [asdict(entry) for entry in plan.inputs()]
+            content = {"study": plan.study, "inputs": inputs, "jobs": jobs, "notices": notices}
             path = folder / f"{plan.study}.plan.json"
             path.write_text(json.dumps(content), encoding="utf-8")
             plans.append(str(path))
-    notices = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
-    document = {kind: [notice.as_dict() for notice in found] for kind, found in notices.items()}
+    told = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
+    document = {kind: [notice.as_dict() for notice in found] for kind, found in told.items()}
     (folder / "ingest.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
     return plans
 
@@ -97,5 +100,6 @@ def export_and_report(plan: str, parts: Sequence[Mapping[str, str]], output: str
         )
         for part in parts
     ]
-    case = pipeline.gather_case(content["study"], inputs, protocols, volumes, surfaces)
+    notices = [Notice(**{**entry, "files": tuple(entry["files"])}) for entry in content["notices"]]
+    case = pipeline.gather_case(content["study"], inputs, protocols, volumes, surfaces, notices)
     return str(pipeline.write_case(case, protocols, Path(output), RunOptions(device)).folder)

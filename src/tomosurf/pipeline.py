@@ -16,13 +16,14 @@ from tempfile import TemporaryDirectory
 from tomosurf import case_folder
 from tomosurf.config import Protocol, load_protocol, protocol_names
 from tomosurf.data.case import Case, InputFile
+from tomosurf.data.codes import notice
 from tomosurf.data.manifest import Manifest
 from tomosurf.data.mesh import Scene
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.series import Series, Study
 from tomosurf.data.volume import Volume
-from tomosurf.errors import InputRefused
+from tomosurf.errors import ConfigError, InputRefused
 from tomosurf.gather import gather, identity_of
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
@@ -48,11 +49,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build from one study, and which series can't be used, with the reason."""
+    """What to build from one study; which of its series can't be used, and what is odd about the others."""
 
     study: str
     jobs: tuple[Job, ...]
     refused: tuple[Notice, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -128,7 +130,7 @@ def run(
         cases: list[CaseResult] = []
         refused = list(intake.refused)
         for study in intake.studies:
-            plan = make_plan(study, protocols)
+            plan = make_plan(study, protocols, intake.warnings)
             refused += plan.refused
             if plan.jobs:
                 result, more = run_case(plan, output, options, progress)
@@ -148,18 +150,25 @@ def run_case(
     plan = replace(plan, jobs=tuple(jobs))
     protocols = [job.protocol for job in jobs]
     parts = [build_surfaces(volumes[job.series.digest], job.protocol, options, progress) for job in jobs]
-    case = gather_case(plan.study, plan.inputs(), protocols, list(volumes.values()), parts)
+    notices = (*plan.refused, *refused, *plan.warnings)
+    case = gather_case(plan.study, plan.inputs(), protocols, list(volumes.values()), parts, notices)
     return [write_case(case, protocols, output, options, progress)], refused
 
 
-def make_plan(study: Study, protocols: Sequence[Protocol] = ()) -> Plan:
+def make_plan(study: Study, protocols: Sequence[Protocol] = (), warnings: Sequence[Notice] = ()) -> Plan:
     """Which protocol runs on which series of ``study``, from headers alone.
 
-    A series whose geometry is refused is left out and told in ``refused``; so is a study that no protocol fits.
+    A series whose geometry is refused is left out and told in ``refused``; so is a study that no protocol
+    fits. Of ``warnings``, those about a series that is used are kept.
+
+    Raises:
+        ConfigError: two different protocols share a name.
     """
     from tomosurf.volume.build import examine
 
     chosen = tuple(protocols) or tuple(load_protocol(name) for name in protocol_names())
+    if len({protocol.name for protocol in chosen}) < len(chosen):
+        raise ConfigError("two protocols share a name; their results would share files: rename one")
     usable, refused = [], []
     for series in study.series:
         try:
@@ -184,13 +193,13 @@ def make_plan(study: Study, protocols: Sequence[Protocol] = ()) -> Plan:
         jobs += [Job(protocol, series) for _, series in taken]
     if usable and not jobs:
         refused.append(
-            Notice(
-                "no_matching_series",
-                f"none of {len(usable)} readable series fits {', '.join(p.name for p in chosen)}",
-                "compare `tomosurf inspect` with the protocol's series rule, or name another --protocol",
+            notice(
+                "no_matching_series", f"none of {len(usable)} series fits {', '.join(p.name for p in chosen)}"
             )
         )
-    return Plan(study.digest, tuple(jobs), tuple(refused))
+    used = {job.series.digest for job in jobs}
+    kept = tuple(warning for warning in warnings if warning.series in used)
+    return Plan(study.digest, tuple(jobs), tuple(refused), kept)
 
 
 def build_volumes(
@@ -241,13 +250,14 @@ def gather_case(
     protocols: Sequence[Protocol],
     volumes: Sequence[Volume],
     parts: Sequence[Surfaces],
+    notices: Sequence[Notice] = (),
 ) -> Case:
     """All jobs of a study as one case, measured and checked; ``protocols[n]`` gave ``parts[n]``."""
     from tomosurf.qc.run import run_checks
 
     identity = identity_of(study, inputs, protocols, [part.segmentation for part in parts])
     results = [(p, part.segmentation, part.scene) for p, part in zip(protocols, parts, strict=True)]
-    case = gather(Case(study, identity, inputs, tuple(volumes)), results)
+    case = gather(Case(study, identity, inputs, tuple(volumes), notices=tuple(notices)), results)
     return replace(case, findings=run_checks(case))
 
 

@@ -25,7 +25,7 @@ def execute(arguments: Namespace, console: Console) -> int:
     from tomosurf.ingest.read import read
 
     with TemporaryDirectory(prefix="tomosurf-") as workspace, console.progress() as progress:
-        intake = read(arguments.input, progress, workspace=Path(workspace))
+        intake = read(arguments.input, progress, workspace=Path(workspace), hashed=False)
         verdicts = [_verdict(series) for study in intake.studies for series in study.series]
     notices = {
         name: [n.as_dict() for n in getattr(intake, name)] for name in ("refused", "skipped", "warnings")

@@ -1,0 +1,81 @@
+"""The flow, on Prefect's own embedded server and database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tomosurf.case_folder import read_manifest
+from tomosurf.config import load_protocol
+from tomosurf.pipeline import RunOptions, run
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import json, sqlite3, sys
+from pathlib import Path
+from tomosurf.commands import demo
+source, output, home = map(Path, sys.argv[1:4])
+demo.os.environ.update(demo.QUIET_PREFECT, PREFECT_HOME=str(home))
+flow = demo.load_flow("process_study").process_study
+try:
+    result = {"folders": flow(str(source), str(output), ["ct-bone"], "cpu")}
+except Exception as error:
+    result = {"error": type(error).__name__, "message": str(error)}
+print(json.dumps(result))
+"""
+
+
+def run_flow(source: Path, output: Path, home: Path) -> tuple[dict, str]:
+    """The flow in a process of its own, as a worker runs it; its last line of output, and its errors."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, source, output, home],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.mark.slow
+def test_the_flow_makes_what_the_plain_run_makes_and_tells_prefect_nothing_of_the_patient(small_ct, tmp_path):
+    result, errors = run_flow(small_ct, tmp_path / "flow", tmp_path / "prefect")
+    folder = Path(result["folders"][0])
+    plain = run(
+        small_ct, tmp_path / "plain", [load_protocol("ct-bone")], RunOptions("cpu", pictures=False)
+    ).cases[0]
+    assert folder.name == plain.folder.name
+    assert read_manifest(folder).meshes == plain.manifest.meshes
+    for part in ("meshes", "labels", "volume"):
+        for path in (plain.folder / part).iterdir():
+            assert (folder / part / path.name).read_bytes() == path.read_bytes()
+    assert {entry.name for entry in (tmp_path / "flow").iterdir()} == {folder.name, "ingest.json"}
+    assert not errors.strip()
+    database = b"".join(path.read_bytes() for path in (tmp_path / "prefect").glob("prefect.db*"))
+    assert b"process-study" in database
+    for secret in (b"Phantom^", b"0001.dcm", b"2.25."):
+        assert secret not in database
+
+
+@pytest.mark.slow
+def test_an_input_with_nothing_usable_fails_the_flow_by_code_not_by_file_name(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "DOE^JANE.txt").write_text("no slice")
+    result, errors = run_flow(tmp_path / "in", tmp_path / "out", tmp_path / "prefect")
+    assert result["error"] == "InputRefused"
+    assert "DOE" not in result["message"] + errors
+    assert (tmp_path / "out" / "ingest.json").is_file()
+
+
+def test_the_deployment_names_a_flow_that_is_there():
+    import yaml
+
+    entry = yaml.safe_load((ROOT / "flows" / "prefect.yaml").read_text())["deployments"][0]["entrypoint"]
+    module, name = entry.rsplit(".", 1)
+    source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text()
+    assert f"def {name}(" in source

@@ -1,0 +1,160 @@
+"""The command line: exit codes, JSON on standard output, and nothing loaded before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+import trimesh
+
+from tomosurf.cli import main
+from tomosurf.testing.phantoms import Ball
+
+HEAVY = ("torch", "monai", "vtkmodules", "vtk", "SimpleITK", "prefect")
+
+
+def spoken(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("code", ["import tomosurf", "import tomosurf.cli as c; c.parser().format_help()"])
+def test_start_up_loads_nothing_heavy(code):
+    probe = f"import sys; {code}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_run_prints_the_words_of_the_interface(small_ct, tmp_path, capsys):
+    assert (
+        main(["run", str(small_ct), "-o", str(tmp_path), "--protocol", "ct-bone", "--no-pictures", "--json"])
+        == 0
+    )
+    document = spoken(capsys)
+    assert set(document) >= {"cases", "refused", "skipped"}
+    case = document["cases"][0]
+    assert set(case) == {"folder", "study", "usable", "findings", "meshes"}
+    mesh = case["meshes"][0]
+    assert {"segment", "label", "volume_mm3", "area_mm2", "triangles", "closed", "files"} <= set(mesh)
+    assert trimesh.load(mesh["files"]["stl"]).is_watertight
+    assert main(["verify", case["folder"], "--json"]) == 0
+    assert spoken(capsys)["ok"] is True
+
+
+def test_a_result_with_an_error_ends_with_4(small_ct, tmp_path, capsys):
+    arguments = ["run", str(small_ct), "-o", str(tmp_path), "--protocol", "ct-lungs", "--no-pictures"]
+    assert main([*arguments, "--json"]) == 4
+    assert spoken(capsys)["cases"][0]["usable"] is False
+    assert main(arguments) == 4
+    assert "NOT FOR USE" in capsys.readouterr().out
+
+
+def test_an_input_without_slices_ends_with_3(tmp_path, capsys):
+    (tmp_path / "letter.txt").write_text("Dear colleague")
+    assert main(["run", str(tmp_path), "-o", str(tmp_path / "out"), "--json"]) == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["cases"] == []
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "IN", "-o", "OUT", "--protocol", "ct-bones"],
+        ["run", "IN", "-o", "OUT", "--format", "stl,doc"],
+        ["models", "show", "nobody"],
+        ["models", "show"],
+        ["segment", "IN", "--model", "nobody", "-o", "x.nii.gz"],
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_known(arguments, small_ct, tmp_path, capsys):
+    known = {"IN": str(small_ct), "OUT": str(tmp_path / "out")}
+    assert main([known.get(word, word) for word in arguments]) == 2
+    assert capsys.readouterr().err.startswith("tomosurf: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_argparse_ends_with_2_too():
+    with pytest.raises(SystemExit) as caught:
+        main(["fly"])
+    assert caught.value.code == 2
+
+
+def test_inspect_reads_headers_and_tells_the_verdict(small_ct, capsys):
+    assert main(["inspect", str(small_ct), "--json"]) == 0
+    series = spoken(capsys)["series"]
+    assert [(s["verdict"], s["shape"], s["modality"]) for s in series] == [("ok", [64, 60, 48], "CT")]
+    assert main(["inspect", str(small_ct)]) == 0
+    assert "64 x 60 x 48" in capsys.readouterr().out
+
+
+def test_volume_writes_one_file_a_series_and_what_was_refused(small_ct, tmp_path, capsys):
+    assert main(["volume", str(small_ct), "-o", str(tmp_path), "--json"]) == 0
+    document = spoken(capsys)
+    assert json.loads((tmp_path / "ingest.json").read_text()) == document
+    entry = document["volumes"][0]
+    image = nibabel.load(tmp_path / entry["file"])
+    assert image.shape == tuple(entry["shape"])
+    assert np.allclose(image.affine, np.diag([-1, -1, 1, 1]) @ entry["affine_lps"], atol=1e-4)
+    assert (entry["unit"], entry["min"], entry["max"]) == ("HU", -1000, 700)
+
+
+def test_surface_turns_anyones_label_map_into_meshes(tmp_path, capsys):
+    ball = Ball((0.0, 0.0, 0.0), 9.0)
+    grid = np.argwhere(np.ones((30, 30, 30))) - 14.6
+    labels = (ball.signed_distance(grid) < 0).reshape(30, 30, 30).astype(np.uint8) * 5
+    affine = np.eye(4)
+    affine[:3, 3] = -14.6
+    nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / "l.nii.gz")
+    assert (
+        main(
+            [
+                "surface",
+                str(tmp_path / "l.nii.gz"),
+                "-o",
+                str(tmp_path / "out"),
+                "--format",
+                "stl,glb",
+                "--json",
+            ]
+        )
+        == 0
+    )
+    document = spoken(capsys)
+    assert [mesh["segment"] for mesh in document["meshes"]] == ["label_5"]
+    mesh = trimesh.load(document["meshes"][0]["files"]["stl"])
+    assert mesh.volume == pytest.approx(ball.volume, rel=0.03)
+    assert np.abs(mesh.centroid).max() < 0.1
+    assert set(document["scene"]) == {"glb"}
+
+
+def test_lists_for_people_and_scripts(capsys):
+    assert main(["protocols", "--json"]) == 0
+    assert "ct-bone" in [protocol["name"] for protocol in spoken(capsys)["protocols"]]
+    assert main(["protocols"]) == 0
+    assert "Skin (CT)" in capsys.readouterr().out
+    assert main(["models", "list", "--json"]) == 0
+    assert "mr-hippocampus" in [model["name"] for model in spoken(capsys)["models"]]
+    assert main(["models", "show", "mr-hippocampus"]) == 0
+    assert "hippocampus_anterior" in capsys.readouterr().out
+
+
+def test_doctor_finds_this_machine_fit(capsys):
+    assert main(["doctor", "--json"]) == 0
+    probes = {probe["what"]: probe["state"] for probe in spoken(capsys)["probes"]}
+    assert probes["packages"] == probes["device"] == "ok"
+
+
+def test_segment_labels_a_single_file(shared_data, tmp_path, capsys):
+    image = shared_data / "msd-hippocampus-208" / "imagesTr" / "hippocampus_001.nii.gz"
+    reference = nibabel.load(str(image).replace("imagesTr", "labelsTr")).get_fdata()
+    target = tmp_path / "labels.nii.gz"
+    assert main(["segment", str(image), "--model", "mr-hippocampus", "-o", str(target), "--json"]) == 0
+    found = nibabel.load(target).get_fdata()
+    for label in (1, 2):
+        both = ((found == label) & (reference == label)).sum()
+        assert 2 * both / ((found == label).sum() + (reference == label).sum()) > 0.8
+    assert set(spoken(capsys)["volumes_mm3"]) == {"hippocampus_anterior", "hippocampus_posterior"}
