@@ -100,13 +100,16 @@ def show(outcome: Outcome, console: Console) -> None:
                 f"{mesh.volume_mm3 / 1000:,.2f}",
                 f"{mesh.area_mm2 / 100:,.1f}",
                 f"{mesh.triangles:,}",
+                f"{sum(a.bytes for a in manifest.outputs if a.segment == mesh.segment) / 1e6:,.1f}",
                 "yes" if mesh.closed else "NO",
             ]
             for mesh in manifest.meshes
         ]
         mark = "" if manifest.usable else "  ** NOT FOR USE **"
-        columns = ["structure", "volume mL", "area cm2", "triangles", "closed"]
+        columns = ["structure", "volume mL", "area cm2", "triangles", "files MB", "closed"]
         console.table(f"case {manifest.identity}{mark}", columns, rows)
+        if not manifest.findings:
+            console.say("  findings: none")
         for finding in manifest.findings:
             about = f" {finding.segment}" if finding.segment else ""
             console.say(f"  {finding.severity}: {finding.check}{about}: {finding.message}")

@@ -62,7 +62,7 @@ def _touched_sides(
     for axis in range(3):
         for end in (0, -1):
             name = side_name(segmentation.geometry, axis, end)
-            for label in np.unique(np.take(labels, end, axis)):
+            for label in np.unique(np.moveaxis(labels, axis, 0)[end]):  # a view; take would copy all
                 touched.setdefault(int(label), []).append(name)
     if padding is not None:
         for label in _beside_padding(labels, padding):
