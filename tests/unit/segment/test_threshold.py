@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tomosurf.config import CodeSpec, Halfway, ThresholdMethod, ThresholdSegment
+from tomosurf.config import CodeSpec, Halfway, Range, ThresholdMethod, ThresholdSegment
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ConfigError
@@ -99,6 +99,22 @@ def test_air_around_the_patient_is_not_lung_and_padding_is_not_air():
         found = segment(padded, method(lungs.model_copy(update={"within_body": within_body})))
         volume_mm3 = (found.labels == 1).sum() * GRID.voxel_volume
         assert volume_mm3 == pytest.approx(lung.volume, rel=0.03)
+
+
+def test_a_pocket_of_plain_air_is_not_lung():
+    body, lung, gas = (
+        Ball((3.0, 51.0, -370.0), 18.0),
+        Ball((-4.0, 51.0, -370.0), 7.0),
+        Ball((12.0, 51.0, -370.0), 5.0),
+    )
+    volume = image((body, 40), (lung, -850), (gas, -1000), background=-1000)
+    lungs = spec(name="lungs", side="below", level=-400.0, seed=-700.0, within_body=True)
+    every = segment(volume, method(lungs))
+    only = segment(volume, method(lungs.model_copy(update={"median": Range(lowest=-930, highest=-450)})))
+    assert measure(extract(every).meshes[0]).components == 2
+    mesh = extract(only).meshes[0]
+    assert measure(mesh).components == 1
+    assert np.abs(lung.signed_distance(mesh.vertices)).max() < 1.0
 
 
 def test_what_is_not_there_is_an_empty_segment_not_an_error():

@@ -1,0 +1,68 @@
+"""Labelled images in the form of the Medical Segmentation Decathlon: dataset.json, imagesTr, labelsTr.
+
+Reference: M. Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13:4128 (2022).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.data.volume import Volume
+from tomosurf.errors import ConfigError, DataError
+from tomosurf.image_file import read_labels, read_volume
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledCase:
+    """One image with the labels that people drew: (ni, nj, nk) uint8 on the image's grid."""
+
+    name: str
+    volume: Volume
+    labels: NDArray[np.uint8]
+
+
+def read_cases(folder: Path, modality: str) -> tuple[LabelledCase, ...]:
+    """All labelled cases of a data set, in the order of their names.
+
+    Raises:
+        ConfigError: no dataset.json, or an entry that points outside the folder.
+        InputRefused: an image or a label map can't be read or placed.
+        DataError: an image and its labels lie on different grids, or a label is above 255.
+    """
+    try:
+        entries = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["training"]
+        pairs = [(folder / entry["image"], folder / entry["label"]) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{folder} holds no readable dataset.json in the decathlon's form") from error
+    root = folder.resolve()
+    for path in (path for pair in pairs for path in pair):
+        if not path.resolve().is_relative_to(root):
+            raise ConfigError(f"{folder / 'dataset.json'} points outside its folder")
+    return tuple(_read_case(image, label, modality) for image, label in sorted(pairs))
+
+
+def split(names: list[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
+    """Names to train on and names held out, by the order of their seeded hashes: the same on every machine.
+
+    Raises:
+        ConfigError: nothing would be left to train on.
+    """
+    if held_out >= len(names):
+        raise ConfigError(f"{held_out} cases can't be held out of {len(names)}")
+    shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
+    return sorted(shuffled[held_out:]), sorted(shuffled[:held_out])
+
+
+def _read_case(image_path: Path, label_path: Path, modality: str) -> LabelledCase:
+    volume, drawn = read_volume(image_path, modality), read_labels(label_path)
+    if not volume.geometry.coincides(drawn.geometry):
+        raise DataError(f"{label_path.name} doesn't lie on the grid of its image")
+    if drawn.labels.dtype != np.uint8:
+        raise DataError(f"{label_path.name} holds labels above 255")
+    return LabelledCase(image_path.name.removesuffix(".gz").removesuffix(".nii"), volume, drawn.labels)

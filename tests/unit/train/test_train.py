@@ -1,0 +1,234 @@
+"""A whole training run on made-up data, and the parts it is made of."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.two_balls import description, grid, image, training, write_data, write_training
+from tests.unit.conftest import Trained
+from tomosurf.errors import ConfigError, DataError
+from tomosurf.segment.architectures import DynUNet, DynUNetArguments
+from tomosurf.segment.spec import load_spec
+from tomosurf.segment.weights import load_network
+from tomosurf.train.__main__ import main, train
+from tomosurf.train.augment import Augmenter
+from tomosurf.train.batches import stack_cases
+from tomosurf.train.config import Augmentation, load_training
+from tomosurf.train.decathlon import read_cases, split
+
+CPU = torch.device("cpu")
+STILL = Augmentation(
+    rotation_degrees=0,
+    scale=0,
+    translation_voxels=0,
+    elastic_voxels=0,
+    brightness=0,
+    contrast=0,
+    gamma=0,
+    bias_field=0,
+    noise=0,
+    blur_probability=0,
+)
+
+
+def test_a_run_learns_and_its_folder_is_a_model(trained: Trained) -> None:
+    spec = load_spec(trained.model)
+    assert spec.weights.dtype == "float16"
+    assert not load_network(trained.model, spec).training
+    figures = trained.metrics["held_out"]
+    assert set(figures) == {"bright", "dark"}
+    for name in figures:
+        assert figures[name]["dice_worst"] > 0.9, figures
+        assert 0 <= figures[name]["surface_distance_mm"] < 0.5
+    assert json.loads((trained.model / "metrics.json").read_text()) == trained.metrics
+
+
+def test_the_curve_falls_and_held_out_cases_are_kept_apart(trained: Trained) -> None:
+    first, last = trained.metrics["curve"][0], trained.metrics["curve"][-1]
+    assert last["loss"] < first["loss"]
+    assert last["step"] == 60
+    assert len(trained.metrics["held_out_cases"]) == 2
+    assert trained.metrics["training_cases"] == 4
+
+
+def test_the_same_seed_gives_the_same_weights(trained: Trained, tmp_path: Path) -> None:
+    """With training heads, which the written model doesn't have."""
+    network = DynUNet(
+        name="DynUNet",
+        arguments=DynUNetArguments(
+            filters=(4, 8, 16),
+            kernels=((3, 3, 3),) * 3,
+            strides=((1, 1, 1), (2, 2, 2), (2, 2, 2)),
+            residual=True,
+        ),
+    )
+    model = description(architecture=network)
+    short = training(steps=4, warmup_steps=1, score_every=4, deep_heads=1, model=model)
+    config = write_training(tmp_path / "short.yaml", short)
+    digests = {train(config, trained.data, tmp_path / name, "cpu")["weights_sha256"] for name in "ab"}
+    assert len(digests) == 1
+
+
+def test_the_command_line_trains_and_says_what_is_wrong(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_training(tmp_path / "t.yaml", training(steps=2, warmup_steps=1))
+    start = ["train", str(config), "--out", str(tmp_path / "out"), "--device", "cpu", "--data"]
+    monkeypatch.setattr(sys, "argv", [*start, str(trained.data)])
+    assert main() == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"bright", "dark"}
+    monkeypatch.setattr(sys, "argv", [*start, str(tmp_path)])
+    assert main() == 2
+    assert "dataset.json" in capsys.readouterr().err
+
+
+def test_the_shipped_configuration_describes_the_shipped_model() -> None:
+    from tomosurf import resources
+    from tomosurf.segment.catalogue import find_model
+
+    config = load_training(resources.folder("configs") / "training" / "mr-hippocampus.yaml")
+    spec = load_spec(find_model("mr-hippocampus"))
+    assert {**config.model.model_dump(), "weights": spec.weights.model_dump()} == spec.model_dump()
+
+
+def test_the_split_depends_on_names_and_seed_alone() -> None:
+    names = [f"case_{n}" for n in range(20)]
+    kept, held = split(names, 5, seed=1)
+    assert len(held) == 5
+    assert sorted(kept + held) == sorted(names)
+    assert split(names[::-1], 5, seed=1) == (kept, held)
+    assert split(names, 5, seed=2) != (kept, held)
+    with pytest.raises(ConfigError, match="20 cases can't be held out of 20"):
+        split(names, 20, seed=1)
+
+
+def test_cases_are_read_into_the_patient_frame(trained: Trained) -> None:
+    cases = read_cases(trained.data, "MR")
+    assert [case.name for case in cases] == [f"case_{n:03}" for n in range(6)]
+    np.testing.assert_allclose(cases[0].volume.geometry.affine, grid((28, 26, 22)).affine, atol=1e-5)
+    assert set(np.unique(cases[0].labels)) == {0, 1, 2}
+
+
+def test_a_data_set_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
+    write_data(tmp_path / "data", cases=1)
+    listing = {"training": [{"image": "../secret.nii.gz", "label": "labelsTr/case_000.nii.gz"}]}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(listing))
+    with pytest.raises(ConfigError, match="outside"):
+        read_cases(tmp_path / "data", "MR")
+
+
+def test_labels_on_another_grid_are_refused(tmp_path: Path) -> None:
+    from tomosurf.export.nifti import write_volume
+
+    write_data(tmp_path, cases=1)
+    write_volume(image(grid((28, 26, 20))), tmp_path / "imagesTr" / "case_000.nii.gz")
+    with pytest.raises(DataError, match="doesn't lie on the grid"):
+        read_cases(tmp_path, "MR")
+
+
+def test_cases_are_centred_in_the_window_as_in_use(trained: Trained) -> None:
+    cases = read_cases(trained.data, "MR")[:1]
+    stack = stack_cases(cases, description(window={"roi": (32, 24, 24)}), CPU)
+    assert stack.images.shape == (1, 1, 32, 24, 24)
+    # 28 of 32: two before, two after; 26 of 24: one cut off at either end; 22 of 24: one before, one after.
+    inside = stack.inside[0, 0]
+    assert inside.sum() == 28 * 24 * 22
+    assert inside[2:30, :, 1:23].all()
+    assert stack.images[0, 0][inside == 0].abs().max() == 0
+    assert int((stack.labels == 1).sum()) == int((cases[0].labels == 1).sum())
+
+
+def test_cases_of_another_spacing_are_resampled_with_their_labels(trained: Trained) -> None:
+    cases = read_cases(trained.data, "MR")[:1]
+    coarse = {"orientation": "LPS", "spacing_mm": (2.0, 2.0, 2.0), "intensity": {"kind": "zscore"}}
+    stack = stack_cases(cases, description(input=coarse, window={"roi": (24, 24, 24)}), CPU)
+    for label in (1, 2):
+        volume = int((stack.labels == label).sum()) * 8.0
+        drawn = int((cases[0].labels == label).sum()) * cases[0].volume.geometry.voxel_volume
+        assert volume == pytest.approx(drawn, rel=0.08)
+    # Bright stays bright and dark stays dark: image and labels moved together.
+    assert float(stack.images[:, 0][stack.labels == 1].mean()) > 1
+    assert float(stack.images[:, 0][stack.labels == 2].mean()) < -1
+
+
+def test_a_label_without_a_channel_is_refused(trained: Trained) -> None:
+    from tests.two_balls import description as described
+
+    one = described(channels=2, segments=described().segments[:1])
+    with pytest.raises(DataError, match="no channel"):
+        stack_cases(read_cases(trained.data, "MR")[:1], one, CPU)
+
+
+def test_every_case_comes_once_before_any_comes_again(trained: Trained) -> None:
+    stack = stack_cases(read_cases(trained.data, "MR"), description(), CPU)
+    batches = stack.batches(3, torch.Generator().manual_seed(1))
+    sums = [float(image.sum()) for _ in range(2) for image in next(batches)[0]]
+    assert len({round(total, 3) for total in sums}) == 6
+
+
+def one_ball() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A box of 1 off the centre of a window of unequal edges."""
+    labels = torch.zeros((1, 20, 24, 16), dtype=torch.int64)
+    labels[:, 3:7, 9:14, 6:9] = 1
+    return labels[:, None].float(), torch.ones((1, 1, 20, 24, 16)), labels
+
+
+def test_no_change_leaves_a_batch_as_it_is() -> None:
+    images, inside, labels = one_ball()
+    changed, drawn = Augmenter(STILL, 2, CPU, seed=1)(images, inside, labels)
+    torch.testing.assert_close(changed, images, atol=1e-5, rtol=0)
+    assert torch.equal(drawn, labels)
+
+
+def test_mirroring_flips_its_axis_alone() -> None:
+    images, inside, labels = one_ball()
+    settings = STILL.model_copy(update={"mirror_axis": 0})
+    augment = Augmenter(settings, 2, CPU, seed=1)
+    seen = {tuple(augment(images, inside, labels)[1].nonzero().amin(dim=0).tolist()) for _ in range(20)}
+    assert seen == {(0, 3, 9, 6), (0, 20 - 7, 9, 6)}
+
+
+def test_rotation_and_scale_act_in_voxels_on_unequal_windows() -> None:
+    """A turn keeps the volume whatever the window's edges; a scale changes each edge."""
+    labels = torch.zeros((40, 20, 40, 30), dtype=torch.int64)
+    labels[:, 6:14, 16:24, 11:19] = 1
+    images = labels[:, None].float()
+    turned = STILL.model_copy(update={"rotation_degrees": 60.0})
+    drawn = Augmenter(turned, 2, CPU, seed=1)(images, torch.ones_like(images), labels)[1]
+    volumes = drawn.sum(dim=(1, 2, 3)).float()
+    assert (volumes / 512 - 1).abs().max() < 0.08
+    scaled = STILL.model_copy(update={"scale": 0.2})
+    drawn = Augmenter(scaled, 2, CPU, seed=1)(images, torch.ones_like(images), labels)[1]
+    for axis in range(1, 4):
+        others = tuple(n for n in range(1, 4) if n != axis)
+        edges = (drawn.amax(dim=others)).sum(dim=1)
+        # 8 voxels times 1/1.2 to 1/0.8.
+        assert 6 <= int(edges.min()) < 8 < int(edges.max()) <= 10
+
+
+def test_intensities_change_but_not_in_the_padding() -> None:
+    images, inside, labels = one_ball()
+    images, inside = images.repeat(4, 1, 1, 1, 1), inside.repeat(4, 1, 1, 1, 1)
+    inside[..., :4] = 0
+    loud = STILL.model_copy(update={"brightness": 0.5, "noise": 0.5, "bias_field": 0.3, "gamma": 0.3})
+    changed, drawn = Augmenter(loud, 2, CPU, seed=1)(images, inside, labels.repeat(4, 1, 1, 1))
+    assert changed[..., :3].abs().max() == 0
+    assert (changed - images)[..., 5:].abs().mean() > 0.05
+    assert torch.isfinite(changed).all()
+    assert torch.equal(drawn, labels.repeat(4, 1, 1, 1))
+
+
+def test_the_schedule_warms_up_and_ends_low() -> None:
+    from tomosurf.train.fit import _rate
+
+    config = training(steps=100, warmup_steps=10)
+    assert math.isclose(_rate(0, config), 0.1)
+    assert math.isclose(_rate(10, config), 1.0)
+    assert math.isclose(_rate(100, config), 0.01)
