@@ -43,21 +43,25 @@ class SegmentSpec(Frozen):
         return Segment(self.label, self.name, Code(**self.code.model_dump()), self.colour)
 
 
-class Halfway(Frozen):
-    """A level measured from the image: halfway between the structure's and its surroundings' intensity.
-
-    The half-maximum rule places an edge truly whatever the blur (Spoor, Zonneveld and Macho 1993,
-    Am J Phys Anthropol 91:469). The result must lie from ``lowest`` to ``highest``, in the volume's unit.
-    """
+class Range(Frozen):
+    """An interval of intensities, both ends included, in the volume's unit."""
 
     lowest: float
     highest: float
 
     @model_validator(mode="after")
-    def _ordered(self) -> Halfway:
+    def _ordered(self) -> Range:
         if not self.lowest < self.highest:
-            raise ValueError("halfway: lowest must be below highest")
+            raise ValueError("lowest must be below highest")
         return self
+
+
+class Halfway(Range):
+    """A level measured from the image: halfway between the structure's and its surroundings' intensity.
+
+    The half-maximum rule places an edge truly whatever the blur (Spoor, Zonneveld and Macho 1993,
+    Am J Phys Anthropol 91:469). The result lies from ``lowest`` to ``highest``.
+    """
 
 
 class ThresholdSegment(SegmentSpec):
@@ -65,7 +69,8 @@ class ThresholdSegment(SegmentSpec):
 
     ``side`` says whether the structure is brighter ("above") or darker ("below") than its surroundings.
     ``touching_border`` "drop" removes what is connected to the in-plane edge of the image or to padding
-    (the air around a patient). ``within_body`` looks only inside the patient's filled outline.
+    (the air around a patient). ``within_body`` looks only inside the patient's filled outline. ``median`` drops
+    components whose median intensity lies elsewhere: gas in a bowel is emptier than a lung.
     """
 
     side: Literal["above", "below"]
@@ -73,6 +78,7 @@ class ThresholdSegment(SegmentSpec):
     seed: float
     touching_border: Literal["keep", "drop"] = "keep"
     within_body: bool = False
+    median: Range | None = None
 
 
 class ThresholdMethod(Frozen):

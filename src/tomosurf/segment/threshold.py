@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf import components
-from tomosurf.config import Halfway, ThresholdMethod, ThresholdSegment
+from tomosurf.config import Halfway, Range, ThresholdMethod, ThresholdSegment
 from tomosurf.data.segmentation import Margin, Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ConfigError
@@ -139,9 +139,24 @@ def _connected(
             keep[np.unique(face)] = False
         if volume.padding is not None:
             keep[_neighbours_of_padding(numbered, volume.padding)] = False
+    if spec.median is not None:
+        keep &= _median_within(volume, numbered, spec.median, len(keep))
     keep[0] = False
     kept: NDArray[np.bool_] = keep[numbered]
     return kept
+
+
+def _median_within(volume: Volume, numbered: NDArray[Any], wanted: Range, count: int) -> NDArray[np.bool_]:
+    """Which components' median intensity lies in ``wanted``: at most half of their voxels on either side."""
+    below, above, voxels = np.zeros(count), np.zeros(count), np.zeros(count)
+    for k in range(numbered.shape[2]):
+        numbers = numbered[:, :, k].ravel(order="K")
+        values = volume.array[:, :, k].ravel(order="K")
+        voxels += np.bincount(numbers, minlength=count)
+        below += np.bincount(numbers, values < wanted.lowest, minlength=count)
+        above += np.bincount(numbers, values > wanted.highest, minlength=count)
+    within: NDArray[np.bool_] = (below <= voxels / 2) & (above <= voxels / 2)
+    return within
 
 
 def _neighbours_of_padding(numbered: NDArray[Any], padding: NDArray[np.bool_]) -> NDArray[Any]:
