@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, USAGE, chosen.debug)
     except InputRefused as error:
         return _failed(error, REFUSED, chosen.debug)
+    except BrokenPipeError:
+        raise  # a pager was closed: nobody is left to tell
     except (TomosurfError, MemoryError, OSError) as error:
         return _failed(error, FAILED, chosen.debug)
     except KeyboardInterrupt:

@@ -70,7 +70,8 @@ class ThresholdSegment(SegmentSpec):
     ``side`` says whether the structure is brighter ("above") or darker ("below") than its surroundings.
     ``touching_border`` "drop" removes what is connected to the in-plane edge of the image or to padding
     (the air around a patient). ``within_body`` looks only inside the patient's filled outline. ``median`` drops
-    components whose median intensity lies elsewhere: gas in a bowel is emptier than a lung.
+    components whose median intensity lies elsewhere: gas in a bowel is emptier than a lung. ``furniture`` "drop"
+    takes away thin sheets that run along the stack: the covers of table and mattress.
     """
 
     side: Literal["above", "below"]
@@ -79,6 +80,7 @@ class ThresholdSegment(SegmentSpec):
     touching_border: Literal["keep", "drop"] = "keep"
     within_body: bool = False
     median: Range | None = None
+    furniture: Literal["keep", "drop"] = "keep"
 
 
 class ThresholdMethod(Frozen):

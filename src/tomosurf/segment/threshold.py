@@ -14,6 +14,7 @@ from tomosurf.data.segmentation import Margin, Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ConfigError
 from tomosurf.progress import Progress, silent
+from tomosurf.segment.furniture import without_furniture
 from tomosurf.segment.level import halfway_level
 from tomosurf.segment.options import SegmentOptions
 
@@ -89,7 +90,7 @@ def segment(
 def _body(volume: Volume) -> NDArray[np.bool_]:
     """The patient's filled outline: the largest piece of tissue and what it encloses in any slice."""
     tissue = _beyond(volume, "above", BODY_LEVEL_HU)
-    numbered = components.label_components(tissue)
+    numbered = components.label_components(without_furniture(tissue, volume.geometry))
     sizes = components.component_sizes(numbered)
     return (
         components.fill_cavities(numbered == int(sizes.argmax()), slice_wise=True) if sizes.any() else tissue
@@ -131,6 +132,8 @@ def _connected(
     mask = _beyond(volume, spec.side, level)
     if spec.within_body and body is not None:
         mask &= body
+    if spec.furniture == "drop":
+        mask = without_furniture(mask, volume.geometry)
     numbered = components.label_components(mask)
     keep = np.zeros(int(numbered.max()) + 1, bool)
     keep[np.unique(numbered[_beyond(volume, spec.side, spec.seed)])] = True
