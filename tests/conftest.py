@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")  # what fails there fails for everyone; elsewhere examples are drawn anew
 
 
 @pytest.fixture(scope="session")

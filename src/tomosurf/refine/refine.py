@@ -122,6 +122,7 @@ def _follow(margin: Margin, change: _Change, geometry: Geometry) -> Margin:
         filled = _resampled(filled, box_geometry, margin.geometry)
     values = margin.values.copy(order="K")
     np.abs(values, out=values, where=filled)
+    values[filled & (values == 0)] = np.finfo(np.float32).tiny  # zero is outside
     np.negative(np.abs(values, where=removed, out=values), out=values, where=removed)
     return Margin(margin.geometry, values)
 

@@ -8,7 +8,8 @@ import pytest
 from tomosurf.data import codes
 
 ROOT = Path(__file__).parents[3]
-SOURCES = [p for stage in ("ingest", "volume") for p in sorted((ROOT / "src/tomosurf" / stage).glob("*.py"))]
+STAGES = [p for stage in ("ingest", "volume") for p in sorted((ROOT / "src/tomosurf" / stage).glob("*.py"))]
+SOURCES = [*STAGES, ROOT / "src/tomosurf/pipeline.py"]
 
 
 def test_the_page_is_the_table() -> None:
