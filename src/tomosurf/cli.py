@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tomosurf import __version__
 from tomosurf.commands import COMMANDS
 from tomosurf.console import Console
-from tomosurf.errors import ConfigError, InputRefused, TomosurfError, UnknownNameError
+from tomosurf.errors import CaseFolderError, ConfigError, InputRefused, TomosurfError, UnknownNameError
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOR_USE = 0, 1, 2, 3, 4
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except (ConfigError, UnknownNameError) as error:
         return _failed(error, USAGE, chosen.debug)
-    except InputRefused as error:
+    except (InputRefused, CaseFolderError) as error:
         return _failed(error, REFUSED, chosen.debug)
     except BrokenPipeError:
         raise  # a pager was closed: nobody is left to tell

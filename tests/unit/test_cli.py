@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -158,3 +159,18 @@ def test_segment_labels_a_single_file(shared_data, tmp_path, capsys):
         both = ((found == label) & (reference == label)).sum()
         assert 2 * both / ((found == label).sum() + (reference == label).sum()) > 0.8
     assert set(spoken(capsys)["volumes_mm3"]) == {"hippocampus_anterior", "hippocampus_posterior"}
+
+
+def test_a_case_that_was_changed_is_not_for_use(small_ct, tmp_path, capsys):
+    assert (
+        main(["run", str(small_ct), "-o", str(tmp_path), "--protocol", "ct-skin", "--no-pictures", "--json"])
+        == 0
+    )
+    folder = Path(spoken(capsys)["cases"][0]["folder"])
+    assert main(["verify", str(folder), "--rebuild"]) == 0
+    assert "made again" in capsys.readouterr().out
+    mesh = folder / "meshes" / "skin.stl"
+    mesh.write_bytes(mesh.read_bytes()[:-1] + b"\x01")
+    assert main(["verify", str(folder)]) == 4
+    assert "meshes/skin.stl" in capsys.readouterr().err
+    assert main(["verify", str(tmp_path / "nowhere")]) == 3

@@ -19,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def execute(arguments: Namespace, console: Console) -> int:
-    """Check; exit code 0 when it holds, 3 when it doesn't.
+    """Check; exit code 0 when it holds, 4 (not for use) when it doesn't.
 
     Raises:
         CaseFolderError: it is no case folder.
@@ -35,4 +35,4 @@ def execute(arguments: Namespace, console: Console) -> int:
         console.warn(f"  {problem}")
     what = "made again, byte for byte" if arguments.rebuild else "what its manifest says"
     console.say(f"{arguments.case} is {'' if result.ok else 'NOT '}{what}")
-    return 0 if result.ok else 3
+    return 0 if result.ok else 4
