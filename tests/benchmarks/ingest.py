@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import tracemalloc
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +18,14 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.series import Series
 from tomosurf.data.volume import Volume
 from tomosurf.ingest.read import read
-from tomosurf.testing.dicom_writer import SeriesOptions, write_series
+from tomosurf.testing.dicom_writer import SeriesOptions, Syntax, write_series
 from tomosurf.volume.build import build
 
 SHAPE = (512, 512, 300)
-COMPRESSED_SHAPE = (512, 512, 60)
+MANY_SHAPE = (128, 128, 1000)
+SPACING = np.diag([0.8, 0.8, 1.0, 1.0])
 INTERCEPT = -1024
+INSPECTED = 3000
 
 
 def phantom(shape: tuple[int, int, int]) -> NDArray[np.int16]:
@@ -33,40 +38,89 @@ def phantom(shape: tuple[int, int, int]) -> NDArray[np.int16]:
     return np.clip(values, 0, 4095, out=values)
 
 
+def write(folder: Path, shape: tuple[int, int, int], syntax: Syntax = "explicit-le", bits: int = 12) -> Path:
+    options = SeriesOptions(syntax=syntax, bits_stored=bits)
+    write_series(folder, phantom(shape), Geometry(shape, SPACING), options)
+    return folder
+
+
 def figures() -> list[Figure]:
     with TemporaryDirectory() as temporary:
-        raw, compressed = Path(temporary) / "raw", Path(temporary) / "jpeg-ls"
-        write_series(raw, phantom(SHAPE), Geometry(SHAPE, np.diag([0.8, 0.8, 1.0, 1.0])))
-        options = SeriesOptions(syntax="jpeg-ls", bits_stored=12)
-        grid = Geometry(COMPRESSED_SHAPE, np.diag([0.8, 0.8, 1.0, 1.0]))
-        write_series(compressed, phantom(COMPRESSED_SHAPE), grid, options)
-        if not np.array_equal(volume_of(raw).array, by_simpleitk(raw).T):
-            raise SystemExit("tomosurf and SimpleITK don't read the same volume")
-        ours = timed(lambda: volume_of(raw, hashed=False))
+        root = Path(temporary)
         return [
-            Figure("300 raw slices", ours, timed(lambda: by_simpleitk(raw)), "SimpleITK", goal=0.35),
-            Figure("300 raw slices", ours, timed(lambda: by_pydicom(raw)), "pydicom pixel_array"),
-            Figure("300 raw slices", ours, timed(lambda: floor(raw)), "read bytes + rescale", goal=2.5),
-            Figure("300 raw slices, digests too", timed(lambda: volume_of(raw)), ours, "without digests"),
-            Figure(
-                "60 JPEG-LS slices",
-                timed(lambda: volume_of(compressed, hashed=False)),
-                timed(lambda: by_simpleitk(compressed)),
-                "SimpleITK",
-            ),
-            Figure(
-                "headers of 300 files",
-                timed(lambda: read(raw, hashed=False)),
-                timed(lambda: headers_by_pydicom(raw)),
-                "pydicom stop_before_pixels",
-                goal=0.5,
-            ),
-            Figure("peak memory / volume", peak_ratio(raw), unit="x", goal=1.3),
+            *raw_figures(write(root / "raw", SHAPE, bits=16), "300 raw slices"),
+            *raw_figures(write(root / "raw-12", SHAPE), "300 raw slices, 12 of 16 bits")[:2],
+            *compressed_figures(write(root / "jpeg-ls", SHAPE, "jpeg-ls"), "JPEG-LS"),
+            *compressed_figures(write(root / "jpeg-2000", SHAPE, "jpeg-2000"), "JPEG 2000"),
+            *many_figures(write(root / "many", MANY_SHAPE), root),
         ]
 
 
-def timed(function: Callable[[], object]) -> float:
-    return measure(function, repeats=5)
+def raw_figures(raw: Path, what: str) -> list[Figure]:
+    same_values(raw)
+    ours = timed(lambda: volume_of(raw, hashed=False))
+    with_digests = timed(lambda: volume_of(raw))
+    simpleitk = timed(lambda: by_simpleitk(raw))
+    return [
+        Figure(what, ours, simpleitk, "SimpleITK", goal=0.35),
+        Figure(what, ours, timed(lambda: floor(raw)), "read bytes + rescale", goal=2.5),
+        Figure(what, ours, timed(lambda: by_pydicom(raw)), "pydicom pixel_array"),
+        Figure(f"{what}, digests too", with_digests, simpleitk, "SimpleITK"),
+        Figure(f"{what}, digests too", with_digests, timed(lambda: digests(raw)), "one thread's SHA-256"),
+        Figure(f"{what}, peak / volume", peak(raw)[0], unit="x", goal=1.3),
+    ]
+
+
+def compressed_figures(folder: Path, name: str) -> list[Figure]:
+    same_values(folder)
+    what = f"{SHAPE[2]} {name} slices"
+    ours = timed(lambda: volume_of(folder, hashed=False), 3)
+    ratio, child = peak(folder)
+    return [
+        Figure(what, ours, timed(lambda: by_simpleitk(folder), 3), "SimpleITK", goal=0.6),
+        Figure(f"{what}, peak / volume", ratio, unit="x", goal=1.3),
+        Figure(f"{what}, peak of one child", child, unit="MB"),
+    ]
+
+
+def many_figures(many: Path, root: Path) -> list[Figure]:
+    """Cost a slice with 100, 300 and 1,000 of them, and headers alone of 3,000."""
+    found = []
+    each: dict[int, float] = {}
+    for count in (100, 300, 1000):
+        folder = root / f"first-{count}"
+        linked(many, folder, count)
+        each[count] = 1000 * timed(lambda folder=folder: volume_of(folder, hashed=False)) / count
+        goal, peer = (None, None) if count == 100 else (1.25, each[100])
+        found.append(Figure(f"one of {count} slices", each[count], peer, "one of 100", "ms", goal))
+    folder = root / "inspected"
+    for part in range(INSPECTED // MANY_SHAPE[2]):
+        write_series(
+            folder / str(part),
+            phantom(MANY_SHAPE),
+            Geometry(MANY_SHAPE, SPACING),
+            SeriesOptions(series=f"{part}"),
+        )
+    ours = timed(lambda: read(folder, lambda stage, fraction: None, hashed=False))
+    peer = timed(lambda: headers_by_pydicom(folder))
+    found.append(Figure(f"headers of {INSPECTED} files", ours, peer, "pydicom stop_before_pixels", goal=0.5))
+    return found
+
+
+def timed(function: Callable[[], object], repeats: int = 5) -> float:
+    return measure(function, repeats=repeats)
+
+
+def linked(source: Path, folder: Path, count: int) -> None:
+    """The first files of another folder, as hard links: they take no room."""
+    folder.mkdir()
+    for path in sorted(source.iterdir())[:count]:
+        os.link(path, folder / path.name)
+
+
+def same_values(folder: Path) -> None:
+    if not np.array_equal(volume_of(folder).array, by_simpleitk(folder).T):
+        raise SystemExit("tomosurf and SimpleITK don't read the same volume")
 
 
 def series_of(folder: Path, *, hashed: bool) -> Series:
@@ -102,7 +156,14 @@ def by_pydicom(folder: Path) -> NDArray[np.int16]:
 def headers_by_pydicom(folder: Path) -> list[str]:
     import pydicom
 
-    return [pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID for path in folder.iterdir()]
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID for path in files]
+
+
+def digests(folder: Path) -> list[str]:
+    import hashlib
+
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()]
 
 
 def floor(folder: Path) -> NDArray[np.int16]:
@@ -117,13 +178,26 @@ def floor(folder: Path) -> NDArray[np.int16]:
     return array
 
 
-def peak_ratio(folder: Path) -> float:
-    series = series_of(folder, hashed=False)
-    tracemalloc.start()
-    volume = build(series)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / volume.array.nbytes
+PEAK = """
+import json, resource, sys
+from pathlib import Path
+from tests.benchmarks.ingest import series_of
+from tomosurf.volume.build import build
+series = series_of(Path(sys.argv[1]), hashed=False)
+before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+size = build(series).array.nbytes
+own = 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+child = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps([(own - before) / size, child / 1e6]))
+"""
+
+
+def peak(folder: Path) -> tuple[float, float]:
+    """Most resident memory that building takes, over the volume's size; and the largest child's, MB."""
+    command = [sys.executable, "-c", PEAK, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    ratio, child = json.loads(done.stdout)
+    return ratio, child
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import struct
 import zipfile
@@ -15,17 +16,20 @@ from tomosurf.ingest.names import printable
 
 SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 CHUNK = 1 << 20
+DIRECTORY_ENTRY = b"PK\x01\x02"
+"""How every member's entry in the archive's directory starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """What an archive may cost, in members and bytes unpacked.
+    """What an archive may cost, in members, bytes of its directory and bytes unpacked.
 
     ``ratio`` bounds unpacked bytes over the archive's own once ``ratio_from`` bytes were unpacked: whole
     series of real slices pack by ten at most, bombs by a thousand.
     """
 
     members: int = 200_000
+    directory_bytes: int = 1 << 26
     member_bytes: int = 1 << 31
     total_bytes: int = 1 << 35
     ratio: float = 200.0
@@ -54,10 +58,9 @@ def unpack(archive: Path, workspace: Path, limits: ArchiveLimits = DEFAULT_LIMIT
             unreadable_file (damaged, encrypted, or packed by an unknown method).
     """
     try:
-        with zipfile.ZipFile(archive) as content:
+        with _Bounded(archive, limits) as file, zipfile.ZipFile(file) as content:
+            file.release()
             everything = sorted(content.infolist(), key=lambda member: member.filename)
-            if len(everything) > limits.members:
-                raise refusal("too_large", f"the archive has {len(everything)} members")
             for member in everything:
                 _check_member(member)
             budget = _Budget(limits, archive.stat().st_size)
@@ -71,6 +74,38 @@ def unpack(archive: Path, workspace: Path, limits: ArchiveLimits = DEFAULT_LIMIT
             return unpacked
     except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, UnicodeDecodeError) as error:
         raise refusal("unreadable_file", f"the archive is damaged ({type(error).__name__})") from error
+
+
+class _Bounded(io.FileIO):
+    """An archive's file, that gives no directory larger than the limits.
+
+    :mod:`zipfile` takes the whole directory in one read and makes an object of every entry before anybody can
+    look; whatever it takes for the directory comes through here first.
+    """
+
+    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
+        super().__init__(path)
+        self._limits = limits
+        self._bounded = True
+
+    def release(self) -> None:
+        """The directory was read: members may be larger."""
+        self._bounded = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As any file does.
+
+        Raises:
+            InputRefused: too_large.
+        """
+        if not self._bounded:
+            return super().read(size) or b""
+        if size is not None and size > self._limits.directory_bytes:
+            raise refusal("too_large", f"the archive's directory has {size} bytes")
+        data = super().read(size) or b""
+        if data.startswith(DIRECTORY_ENTRY) and data.count(DIRECTORY_ENTRY) > self._limits.members:
+            raise refusal("too_large", f"the archive has more than {self._limits.members} members")
+        return data
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from tomosurf.data.codes import refusal
 from tomosurf.data.transfer_syntax import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tomosurf.ingest.elements import UNDEFINED, VRS, Elements, Encoding, Malformed, NeedsMore, scan, scan_meta
-from tomosurf.ingest.tags import WANTED, Tag
+from tomosurf.ingest.tags import GROUPS, WANTED, Tag
 
 PREAMBLE = 128
 FIRST_READ = 1 << 13
@@ -24,6 +24,10 @@ NATIVE_SYNTAX = {
 """The transfer syntax of plain pixel data in a file that names none."""
 HEADER_LIMIT = 1 << 26
 """Bytes that a header may have before its pixel data, default of ``read_header``."""
+
+DEFLATED_RATIO, DEFLATED_FROM = 50, 1 << 22
+"""Beyond ``DEFLATED_FROM`` bytes a header may inflate to this many times what was read of the file: text packs by
+ten, and every byte of a bomb would have to be scanned."""
 
 
 class NotDicom(Exception):
@@ -112,15 +116,15 @@ def _parse(data: bytes, *, whole: bool, room: int) -> Parsed | None:
         NeedsMore: there are no more bytes.
     """
     start = _start(data)
+    nonzero = start > PREAMBLE and data[:PREAMBLE].strip(b"\0") != b""
     try:
         meta, start = scan_meta(data, start, WANTED)
         syntax = meta.get(Tag.TransferSyntaxUID, b"").rstrip(b"\0 ").decode("ascii", "replace")
-        nonzero = start > PREAMBLE and data[:PREAMBLE].strip(b"\0") != b""
         deflated_at = start if syntax == DEFLATED else None
         if deflated_at is not None:
-            data, whole = _inflate(data[start:], room, whole)
+            data, whole = _inflate(memoryview(data)[start:], room, whole)
             start = 0
-        elements = scan(data, start, _encoding(data, start, syntax), WANTED, whole)
+        elements = scan(data, start, _encoding(data, start, syntax), WANTED, whole, GROUPS)
     except NeedsMore:
         if whole:
             raise
@@ -157,15 +161,24 @@ def _encoding(data: bytes, at: int, syntax: str) -> Encoding:
     return Encoding(implicit=data[at + 4 : at + 6] not in VRS, little=True)
 
 
-def _inflate(data: bytes, room: int, whole: bool) -> tuple[bytes, bool]:
+def _inflate(data: memoryview, room: int, whole: bool) -> tuple[bytes, bool]:
     """At most ``room`` bytes of a deflated data set (PS3.5 A.5), and whether that is all there is.
+
+    Fed in pieces, so that what isn't inflated isn't copied either.
 
     Raises:
         Malformed: no deflated stream.
+        InputRefused: too_large.
     """
+    if room > max(DEFLATED_FROM, DEFLATED_RATIO * len(data)):
+        raise refusal("too_large", f"{len(data)} bytes inflate to a header of more than {room // 8}")
     engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    inflated = bytearray()
     try:
-        inflated = engine.decompress(data, room)
+        for at in range(0, len(data), FIRST_READ):
+            inflated += engine.decompress(data[at : at + FIRST_READ], room - len(inflated))
+            if engine.eof or len(inflated) >= room:
+                break
     except zlib.error:
         raise Malformed("deflated stream") from None
-    return inflated, engine.eof or (whole and len(inflated) < room)
+    return bytes(inflated), engine.eof or (whole and len(inflated) < room)

@@ -1,13 +1,12 @@
 """One slice's stored values out of its file, whatever its transfer syntax.
 
 Every size is compared with the header before a decoder runs. Each transfer syntax has one decoder and no
-second try, so that the same file always gives the same values.
+second try, so that the same file always gives the same values. Native decoders run in child processes.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,29 +19,35 @@ from tomosurf.errors import InputRefused
 from tomosurf.volume.codestream import Codestream, describe, is_whole
 from tomosurf.volume.fragments import joined
 from tomosurf.volume.run_length import decoded_cells
+from tomosurf.volume.workers import Decoders, Limits, codec_of
 
-Decoder = Callable[[bytes], Any]
-"""One compressed image to the bytes of its cells, little endian."""
 LARGEST_EXPANSION = 4
 """A compressed slice may be this many times larger than the plain one, plus ``ROOM`` bytes."""
 ROOM = 1 << 16
+LARGEST_RATIO, RATIO_FROM = 200, 1 << 26
+"""A slice of more than ``RATIO_FROM`` bytes may be this many times larger than what is stored of it: a few bytes
+mustn't make us allocate a gigabyte. Large real slices pack by fifty at most."""
 
 
-def raw_values(instance: Instance, out: NDArray[Any] | None = None) -> NDArray[Any]:
+def raw_values(
+    instance: Instance, out: NDArray[Any] | None = None, decoders: Decoders | None = None
+) -> NDArray[Any]:
     """The cells of one slice as they were stored, (rows, columns), unsigned, of Bits Allocated.
 
     Args:
         instance: the slice.
         out: a writable array of that shape and dtype; an uncompressed little-endian slice is read straight
             into it, and it is returned.
+        decoders: child processes for compressed slices; without, one is started for this slice alone.
 
     A compressed slice whose samples are signed comes with the sign in the cell's upper bits.
 
     Raises:
-        InputRefused: truncated, size_mismatch, unreadable_file; names the file and the attribute.
+        InputRefused: truncated, size_mismatch, unreadable_file, decoder_failed; names the file and the
+            attribute.
     """
     try:
-        return _raw_values(instance, out)
+        return _raw_values(instance, out, decoders)
     except InputRefused as error:
         error.files, error.attribute = (instance.name,), "PixelData"
         raise
@@ -51,19 +56,21 @@ def raw_values(instance: Instance, out: NDArray[Any] | None = None) -> NDArray[A
         raise refusal("unreadable_file", what, files=(instance.name,)) from error
 
 
-def _raw_values(instance: Instance, out: NDArray[Any] | None) -> NDArray[Any]:
+def _raw_values(instance: Instance, out: NDArray[Any] | None, decoders: Decoders | None) -> NDArray[Any]:
     layout = instance.pixels
-    with instance.path.open("rb") as file:
+    with instance.path.open("rb", buffering=0) as file:
         if file.seek(0, 2) != instance.size:
             raise refusal("unreadable_file", "the file changed while it was read")
         if layout.deflated_at is not None:
             file.seek(layout.deflated_at)
             most = LARGEST_EXPANSION * (layout.offset + layout.slice_bytes) + ROOM
-            return _cells(_inflated(file.read(most), layout), layout, "<")
+            packed = file.read(most)
+            _check_ratio(layout.offset + layout.slice_bytes, len(packed))
+            return _cells(_inflated(packed, layout), layout, "<")
         file.seek(layout.offset)
         if layout.transfer_syntax in ts.ENCAPSULATED:
             most = LARGEST_EXPANSION * layout.slice_bytes + ROOM
-            return _decoded(file.read(most), layout)
+            return _decoded(file.read(min(most, layout.span or most)), layout, decoders)
         if layout.transfer_syntax == ts.EXPLICIT_BIG:
             return _cells(file.read(layout.slice_bytes), layout, ">")
         target = np.empty((layout.rows, layout.columns), cell_type(layout)) if out is None else out
@@ -87,23 +94,30 @@ def _cells(value: bytes, layout: PixelLayout, order: str) -> NDArray[Any]:
 
 
 def _inflated(data: bytes, layout: PixelLayout) -> bytes:
-    """The pixel data of a deflated file, inflated no further than the header allows (PS3.5 A.5)."""
+    """The pixel data of a deflated file, inflated no further than the header allows (PS3.5 A.5).
+
+    The stream has no checksum: that it ends, little after the pixel data, is all that tells damage.
+    """
     engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
         value = engine.decompress(data, layout.offset + layout.slice_bytes)
+        after = engine.decompress(engine.unconsumed_tail, ROOM)
     except zlib.error:
         raise refusal("unreadable_file", "the deflated stream is damaged") from None
+    if not engine.eof and len(after) < ROOM:
+        raise refusal("truncated", "the deflated stream has no end")
     return value[layout.offset :]
 
 
-def _decoded(value: bytes, layout: PixelLayout) -> NDArray[Any]:
+def _decoded(value: bytes, layout: PixelLayout, decoders: Decoders | None) -> NDArray[Any]:
     """Encapsulated pixel data, decoded and checked."""
     try:
-        stream = joined(value)
+        stream = joined(value, one_of_many=layout.span > 0)
     except EOFError:
         raise refusal("truncated", "the compressed pixel data end too early") from None
     except ValueError as error:
         raise refusal("unreadable_file", f"compressed pixel data: {error}") from None
+    _check_ratio(layout.slice_bytes, len(stream))
     if layout.transfer_syntax == ts.RLE:
         return _rle(stream, layout)
     try:
@@ -118,31 +132,25 @@ def _decoded(value: bytes, layout: PixelLayout) -> NDArray[Any]:
         raise refusal("size_mismatch", what)
     if not is_whole(stream):
         raise refusal("truncated", "the compressed image has no end")
-    return _samples(_run(_decoder(layout.transfer_syntax), stream), declared, layout)
-
-
-def _samples(decoded: bytes, declared: Codestream, layout: PixelLayout) -> NDArray[Any]:
-    """A decoder's output, in cells of the codestream's precision, as cells of Bits Allocated."""
     width = 1 if declared.precision <= 8 else 2 if declared.precision <= 16 else 4
-    if len(decoded) != layout.rows * layout.columns * width:
-        raise refusal("size_mismatch", "the decoder gave another number of bytes than the header says")
+    codec, expected = codec_of(layout.transfer_syntax), layout.rows * layout.columns * width
+    if decoders is not None:
+        return _samples(decoders.decode(codec, stream, expected), declared, layout)
+    with Decoders(Limits.of([layout])) as one:
+        return _samples(one.decode(codec, stream, expected), declared, layout)
+
+
+def _check_ratio(plain: int, packed: int) -> None:
+    """Refuse before decoding what only a bomb would unpack to."""
+    if plain > RATIO_FROM and plain > LARGEST_RATIO * packed:
+        raise refusal("too_large", f"{packed} bytes claim to unpack to {plain}")
+
+
+def _samples(decoded: bytearray, declared: Codestream, layout: PixelLayout) -> NDArray[Any]:
+    """A decoder's output, in cells of the codestream's precision, as cells of Bits Allocated."""
+    width = len(decoded) // (layout.rows * layout.columns)
     samples = np.frombuffer(decoded, f"<{'i' if declared.signed else 'u'}{width}")
-    return samples.reshape(layout.rows, layout.columns).astype(cell_type(layout))
-
-
-def _decoder(syntax: str) -> Decoder:
-    """The one decoder of a transfer syntax, imported now."""
-    if syntax in ts.JPEG_LS_FAMILY:
-        import jpeg_ls
-
-        return lambda stream: jpeg_ls.decode_pixel_data(stream)[0]
-    if syntax in ts.JPEG_2000_FAMILY:
-        from openjpeg.utils import decode_pixel_data as openjpeg
-
-        return lambda stream: openjpeg(stream, version=2)
-    from libjpeg.utils import decode_pixel_data as libjpeg
-
-    return lambda stream: libjpeg(stream, version=2)
+    return samples.reshape(layout.rows, layout.columns).astype(cell_type(layout), copy=False)
 
 
 def _rle(stream: bytes, layout: PixelLayout) -> NDArray[Any]:
@@ -153,11 +161,3 @@ def _rle(stream: bytes, layout: PixelLayout) -> NDArray[Any]:
     except ValueError as error:
         raise refusal("size_mismatch", str(error)) from None
     return cells.view(cell_type(layout)).reshape(layout.rows, layout.columns)
-
-
-def _run(decoder: Decoder, stream: bytes) -> bytes:
-    """Run a decoder; what it finds wrong becomes a refusal."""
-    try:
-        return bytes(decoder(stream))
-    except (RuntimeError, ValueError, TypeError, OverflowError, IndexError) as error:
-        raise refusal("unreadable_file", "the compressed image can't be decoded") from error

@@ -54,6 +54,7 @@ def test_links_and_devices_refuse_the_archive(tmp_path: Path, kind: int) -> None
     "limits",
     [
         ArchiveLimits(members=1),
+        ArchiveLimits(directory_bytes=80),
         ArchiveLimits(member_bytes=1 << 20),
         ArchiveLimits(total_bytes=3 << 20),
         ArchiveLimits(ratio=100.0, ratio_from=1 << 20),
