@@ -68,6 +68,7 @@ CHECKS = Registry(
     "check",
     {
         "slice_spacing": "tomosurf.qc.slice_spacing:check",
+        "repaired_slices": "tomosurf.qc.repaired_slices:check",
         "structure_present": "tomosurf.qc.structure_present:check",
         "closed_surface": "tomosurf.qc.closed_surface:check",
         "mesh_volume": "tomosurf.qc.mesh_volume:check",

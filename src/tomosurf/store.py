@@ -29,6 +29,7 @@ def save_volume(volume: Volume, path: Path) -> Path:
         "ledger": [entry.as_dict() for entry in volume.ledger],
         "series": volume.series,
         "laterality": volume.laterality,
+        "phase": volume.phase,
         **_geometry_meta(volume.geometry),
     }
     arrays = {"array": volume.array, "affine": volume.geometry.affine}
@@ -50,6 +51,7 @@ def load_volume(path: Path) -> Volume:
         arrays.get("padding"),
         meta["series"],
         meta["laterality"],
+        meta["phase"],
     )
 
 

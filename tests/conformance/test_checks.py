@@ -11,13 +11,14 @@ from tests.cases import ball_case, case_of, grid, segmentation
 from tomosurf.data.case import Case
 from tomosurf.data.finding import Finding
 from tomosurf.data.mesh import Scene
+from tomosurf.data.volume import LedgerEntry
 from tomosurf.qc.run import ORDER
 from tomosurf.registry import CHECKS
 from tomosurf.testing.phantoms import Ball
 
 
 def _troubled() -> Case:
-    """Cut, thick-sliced, with one structure missing and one surface lost."""
+    """Cut, thick-sliced, repaired, with one structure missing and one surface lost."""
     shapes = {
         "cut": Ball((16.0, 0.0, 0.0), 6.0),
         "gone": Ball((500.0, 0.0, 0.0), 6.0),
@@ -25,7 +26,9 @@ def _troubled() -> Case:
     }
     case = case_of(segmentation(shapes, grid((32, 32, 16), (1.0, 1.0, 4.0))))
     kept = tuple(mesh for mesh in case.scene.meshes if mesh.segment.name != "lost")
-    return replace(case, scene=Scene(kept, case.scene.geometry), measurements={})
+    ledger = (LedgerEntry("interpolated_slice", "interpolated", (7,)),)
+    volumes = (replace(case.volumes[0], ledger=ledger),)
+    return replace(case, volumes=volumes, scene=Scene(kept, case.scene.geometry), measurements={})
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,7 @@ def test_together_they_find_every_trouble(troubled: Case) -> None:
     found = {(f.check, f.segment) for name in CHECKS.names() for f in CHECKS.load(name)(troubled)}
     assert found == {
         ("slice_spacing", ""),
+        ("repaired_slices", ""),
         ("field_of_view", "cut"),
         ("structure_present", "gone"),
         ("structure_present", "lost"),

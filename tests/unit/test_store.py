@@ -27,7 +27,7 @@ def same_geometry(a: Geometry, b: Geometry) -> bool:
 def test_volume(tmp_path):
     array = np.arange(24, dtype=np.int16).reshape(GRID.shape, order="F")
     ledger = (LedgerEntry("pixel_padding", "as told", (0, 1)),)
-    before = Volume(GRID, array, "CT", "HU", ledger, array > 20, "abc", "L")
+    before = Volume(GRID, array, "CT", "HU", ledger, array > 20, "abc", "L", "EchoTime 2.46")
     after = store.load_volume(store.save_volume(before, tmp_path / "v.npz"))
     assert same_geometry(after.geometry, GRID)
     assert np.array_equal(after.array, array) and after.array.dtype == np.int16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from tomosurf.data.arrays import frozen
 from tomosurf.data.geometry import Geometry
 from tomosurf.errors import DataError
+
+Policy = Literal["strict", "repair"]
+"""What happens to a stack with missing slices or uneven steps: it is refused, or the slices are interpolated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Volume:
             None when nowhere.
         series: digest of the Series Instance UID.
         laterality: "L", "R" or "", as the header's Laterality (0020,0060) says.
+        phase: in what it differs from other stacks of the same DICOM series ("EchoTime 2.46"), else "".
 
     Raises:
         DataError: shapes disagree or the dtype isn't real.
@@ -53,6 +57,7 @@ class Volume:
     padding: NDArray[np.bool_] | None = None
     series: str = ""
     laterality: str = ""
+    phase: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:

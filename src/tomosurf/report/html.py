@@ -11,6 +11,8 @@ from tomosurf.data.manifest import Manifest
 from tomosurf.report.pictures import VIEWS, Picture
 
 TEMPLATE = "report.html.j2"
+RESAMPLED = ("interpolated_slice", "rectified")
+"""Words of the ledger after which not every value is one that was acquired."""
 
 
 def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = "") -> str:
@@ -38,6 +40,8 @@ def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = ""
         titles={protocol.name: protocol.title for protocol in manifest.protocols},
         pictures=[_embedded(picture) for picture in pictures],
         trouble=trouble,
+        made_up=made_up(manifest),
+        resampled=any(e["code"] in RESAMPLED for v in manifest.volumes for e in v.ledger),
         counts={s: sum(f.severity == s for f in manifest.findings) for s in ("error", "warning", "info")},
     )
 
@@ -50,6 +54,17 @@ def structures(manifest: Manifest) -> list[dict[str, Any]]:
         for labels in manifest.labels
         for segment in labels.segments
     ]
+
+
+def made_up(manifest: Manifest) -> dict[str, int]:
+    """Series to the number of its volume's slices that were never acquired; series without any are left out."""
+    counts = {
+        volume.series: len(
+            {k for entry in volume.ledger if entry["code"] == "interpolated_slice" for k in entry["slices"]}
+        )
+        for volume in manifest.volumes
+    }
+    return {series: count for series, count in counts.items() if count}
 
 
 def number(value: float, decimals: int = 0) -> str:

@@ -7,18 +7,19 @@ import struct
 ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 
 
-def joined(value: bytes) -> bytes:
+def joined(value: bytes, *, one_of_many: bool = False) -> bytes:
     """The one image in ``value``, which starts with the Basic Offset Table's item.
 
-    Offsets in the table don't matter where a file has one frame: all fragments are its.
+    Offsets in the table don't matter where a file has one frame: all fragments are its. ``one_of_many`` says
+    that ``value`` is the fragments of one frame of several, without the table and the sequence's delimiter.
 
     Raises:
         EOFError: ``value`` ends before the sequence's delimiter.
         ValueError: something else than items.
     """
-    fragments = []
+    fragments = [b""] if one_of_many else []
     at = 0
-    while True:
+    while not (one_of_many and at == len(value)):
         if at + 8 > len(value):
             raise EOFError
         group, element, length = struct.unpack_from("<HHL", value, at)

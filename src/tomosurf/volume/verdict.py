@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from tomosurf.data.codes import refusal
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.series import Instance, Series
-from tomosurf.data.volume import LedgerEntry
+from tomosurf.data.volume import LedgerEntry, Policy
 from tomosurf.errors import InputRefused
+from tomosurf.volume.steps import excess, record, regular, unevenness
+from tomosurf.volume.tolerances import DEFAULT_TOLERANCES, Tolerances
 
 ACQUISITION_KEYWORDS = (
     ("temporal_position", "TemporalPositionIdentifier"),
@@ -28,50 +30,33 @@ ACQUISITION_KEYWORDS = (
 """Fields of ``Acquisition`` that can tell slices at one place apart, and their DICOM keywords."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerances:
-    """How far slices may be from a perfect stack.
-
-    Args:
-        step_fraction: of the step between slices; the larger of this and ``step_mm`` holds for every slice's
-            distance from its place in the affine, along the normal and in the plane.
-        step_mm: mm; also the distance below which two slices lie at the same place.
-        orientation: largest difference of a direction cosine between slices (unitless).
-        pixel_spacing: largest relative difference of pixel spacing between slices.
-        min_slices: fewer can't show that their steps are uniform.
-        max_voxels: of a whole volume.
-    """
-
-    step_fraction: float = 0.01
-    step_mm: float = 0.01
-    orientation: float = 5e-4
-    pixel_spacing: float = 1e-4
-    min_slices: int = 3
-    max_voxels: int = 1 << 31
-
-    def of(self, step: float) -> float:
-        """The tolerance in mm for a stack of that step in mm."""
-        return max(self.step_fraction * step, self.step_mm)
-
-
-DEFAULT_TOLERANCES = Tolerances()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """The slices in the order of k, the grid they make, and what is odd about it."""
+    """The slices in the order of k, the grid they make, and what is odd about it.
+
+    ``places`` are the slices' k, (n,): 0, 1, ... unless the stack is to be repaired; then a slice off the grid
+    has a fraction, and whole k without a slice are to be interpolated.
+    """
 
     instances: tuple[Instance, ...]
     geometry: Geometry
     ledger: tuple[LedgerEntry, ...]
+    places: NDArray[np.float64]
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether some slice of the grid wasn't acquired."""
+        return len(self.places) != self.geometry.shape[2] or bool((self.places % 1 != 0).any())
 
 
-def judge(series: Series, tolerances: Tolerances = DEFAULT_TOLERANCES) -> Stack:
+def judge(series: Series, tolerances: Tolerances = DEFAULT_TOLERANCES, policy: Policy = "strict") -> Stack:
     """Find the one affine that all slices of ``series`` agree on, or refuse.
 
     k runs along the normal (row x column direction), so the affine is right-handed whatever the order of
-    files or instance numbers. Its k axis is (last - first position) / (n - 1): a constant shift in the plane,
-    as a tilted gantry makes, is kept as shear. Orientation and pixel spacing are medians over the stack.
+    files or instance numbers. Its k axis is (last - first position) / (number of steps): a constant shift in
+    the plane, as a tilted gantry makes, is kept as shear. Orientation and pixel spacing are medians over the
+    stack. Policy "strict" refuses missing slices and uneven steps; "repair" lays a uniform grid through them
+    (:func:`tomosurf.volume.steps.regular`), within the tolerances, and forgives nothing else.
 
     Raises:
         InputRefused: with codes as in docs/reference/ingest-codes.md; ``series`` is filled in.
@@ -79,36 +64,40 @@ def judge(series: Series, tolerances: Tolerances = DEFAULT_TOLERANCES) -> Stack:
     Reference: DICOM PS3.3 C.7.6.2.1.1.
     """
     try:
-        return _judge(series, tolerances)
+        return _judge(series, tolerances, policy)
     except InputRefused as error:
         error.series = series.digest
         raise
 
 
-def _judge(series: Series, tolerances: Tolerances) -> Stack:
+def _judge(series: Series, tolerances: Tolerances, policy: Policy) -> Stack:
     instances = series.instances
     if len(instances) < tolerances.min_slices:
         files = tuple(i.name for i in instances)
         raise refusal("too_few_slices", f"{len(instances)} of at least {tolerances.min_slices}", files=files)
     _same(instances, "inconsistent_matrix", "Rows", lambda i: (i.pixels.rows, i.pixels.columns))
     _same(instances, "mixed_series", "RescaleType", lambda i: i.rescale.kind if i.rescale else None)
-    rows, columns = instances[0].pixels.rows, instances[0].pixels.columns
-    if rows * columns * len(instances) > tolerances.max_voxels:
-        raise refusal("too_large", f"{columns} x {rows} x {len(instances)} voxels", attribute="Rows")
     spacing = _pixel_spacing(instances, tolerances)
     directions = _directions(instances, tolerances)
     normal = np.cross(directions[0], directions[1])
     ordered = tuple(sorted(instances, key=lambda i: (float(np.dot(i.position, normal)), i.sop_instance_uid)))
     positions = np.array([i.position for i in ordered])
-    _check_steps(ordered, positions @ normal, tolerances)
+    places, repairs = _places(ordered, positions @ normal, tolerances, policy)
+    rows, columns = instances[0].pixels.rows, instances[0].pixels.columns
+    shape = (columns, rows, int(places[-1]) + 1)
+    if math.prod(shape) > tolerances.max_voxels:
+        raise refusal("too_large", " x ".join(map(str, shape)) + " voxels", attribute="Rows")
     affine = np.eye(4)
     affine[:3, 0] = directions[0] * spacing[1]
     affine[:3, 1] = directions[1] * spacing[0]
-    affine[:3, 2] = (positions[-1] - positions[0]) / (len(ordered) - 1)
+    affine[:3, 2] = (positions[-1] - positions[0]) / places[-1]
     affine[:3, 3] = positions[0]
     _check_line(ordered, positions, affine, normal, tolerances)
-    geometry = Geometry((columns, rows, len(ordered)), affine, series.frame_of_reference_uid)
-    return Stack(ordered, geometry, _tilt(geometry))
+    lean = math.degrees(math.acos(min(1.0, float(affine[:3, 2] @ normal / np.linalg.norm(affine[:3, 2])))))
+    if lean > tolerances.lean_degrees:
+        raise refusal("bad_geometry", f"slices lean by {lean:.1f} degrees", attribute="ImagePositionPatient")
+    geometry = Geometry(shape, affine, series.frame_of_reference_uid)
+    return Stack(ordered, geometry, _tilt(geometry, ordered, tolerances) + repairs, places)
 
 
 def _same(
@@ -148,24 +137,29 @@ def _directions(instances: Sequence[Instance], tolerances: Tolerances) -> NDArra
     return np.array([row / math.hypot(*row), column / math.hypot(*column)])
 
 
-def _check_steps(instances: Sequence[Instance], depths: NDArray[np.float64], tolerances: Tolerances) -> None:
-    """Refuse slices at the same place, missing slices and uneven steps; ``depths`` ascend, mm."""
-    steps = np.diff(depths)
-    if (steps <= tolerances.step_mm).any():
-        _refuse_coincident(instances, steps <= tolerances.step_mm)
-    step = float(np.sort(steps)[(len(steps) - 1) // 2])
-    tolerance = tolerances.of(step)
-    odd = np.abs(steps - step) > tolerance
-    if not odd.any():
-        return
-    files = _named(instances, np.append(odd, False) | np.append(False, odd))
-    multiples = np.round(steps / step)
-    if (multiples[odd] >= 2).all() and (np.abs(steps - multiples * step) <= tolerance * multiples).all():
-        count = int((multiples[odd] - 1).sum())
-        what = f"{count} missing between slices {step:.4g} mm apart"
-        raise refusal("missing_slice", what, files=files, attribute="ImagePositionPatient")
-    what = f"steps from {steps.min():.4g} to {steps.max():.4g} mm"
-    raise refusal("nonuniform_spacing", what, files=files, attribute="ImagePositionPatient")
+def _places(
+    instances: Sequence[Instance], depths: NDArray[np.float64], tolerances: Tolerances, policy: Policy
+) -> tuple[NDArray[np.float64], tuple[LedgerEntry, ...]]:
+    """k of each slice, and what is repaired; ``depths`` ascend, mm.
+
+    Raises:
+        InputRefused: slices lie at the same place, are missing or uneven, or more so than may be repaired.
+    """
+    same = np.diff(depths) <= tolerances.step_mm
+    if same.any():
+        _refuse_coincident(instances, same)
+    uneven = unevenness(depths, tolerances)
+    if uneven is None:
+        return np.arange(len(instances), dtype=np.float64), ()
+    what = uneven.message
+    if policy == "repair":
+        places = regular(depths, uneven, tolerances)
+        beyond = "; ".join(excess(depths, places, uneven, tolerances))
+        if not beyond:
+            return places, record(depths, places, uneven)
+        what = f"{what}; more than is repaired ({beyond})"
+    files = _named(instances, uneven.odd)
+    raise refusal(uneven.code, what, files=files, attribute="ImagePositionPatient")
 
 
 def _refuse_coincident(instances: Sequence[Instance], same_as_next: NDArray[np.bool_]) -> None:
@@ -189,26 +183,42 @@ def _check_line(
     normal: NDArray[np.float64],
     tolerances: Tolerances,
 ) -> None:
-    """Refuse when a slice is further from where the affine puts it than the tolerance."""
-    placed = affine[:3, 3] + np.arange(len(instances))[:, None] * affine[:3, 2]
-    off = positions - placed
-    along = off @ normal
-    across = np.linalg.norm(off - along[:, None] * normal, axis=1)
-    tolerance = tolerances.of(float(affine[:3, 2] @ normal))
-    for code, distance in (("nonuniform_spacing", np.abs(along)), ("bad_geometry", across)):
-        odd = distance > tolerance
-        if odd.any():
-            what = f"slices are up to {distance.max():.4g} mm off a uniform, straight stack"
-            raise refusal(code, what, files=_named(instances, odd), attribute="ImagePositionPatient")
+    """Refuse when a slice is further from the stack's line, in its plane, than the tolerance."""
+    step = float(affine[:3, 2] @ normal)
+    depths = (positions - affine[:3, 3]) @ normal
+    off = positions - affine[:3, 3] - (depths / step)[:, None] * affine[:3, 2]
+    across = np.linalg.norm(off, axis=1)
+    odd = across > tolerances.of(step)
+    if odd.any():
+        what = f"slices are up to {across.max():.4g} mm off a uniform, straight stack"
+        files = _named(instances, odd)
+        raise refusal("bad_geometry", what, files=files, attribute="ImagePositionPatient")
 
 
-def _tilt(geometry: Geometry) -> tuple[LedgerEntry, ...]:
-    """The ledger entry of a sheared stack; none for an orthogonal one."""
-    if geometry.is_orthogonal:
+def _tilt(
+    geometry: Geometry, instances: Sequence[Instance], tolerances: Tolerances
+) -> tuple[LedgerEntry, ...]:
+    """The ledger entry of a sheared stack, or of one whose header speaks of a tilt that it doesn't have.
+
+    Positions decide; where Gantry/Detector Tilt (0018,1120) says otherwise, that is told.
+    """
+    cosine = min(1.0, geometry.slice_step / geometry.spacing[2])
+    lean = 0.0 if geometry.is_orthogonal else math.degrees(math.acos(cosine))
+    told = [abs(i.gantry_tilt) for i in instances if i.gantry_tilt is not None]
+    header = float(np.median(told)) if told else lean
+    doubt = abs(header - lean) > tolerances.tilt_degrees
+    if lean:
+        what = f"slices lean by {lean:.2f} degrees; kept as shear"
+        if doubt:
+            what += f"; the header says {header:.2f} degrees, positions decide"
+    elif doubt:
+        what = (
+            f"the header says a tilt of {header:.2f} degrees, positions show none and decide: "
+            "whoever exported the slices may have straightened them"
+        )
+    else:
         return ()
-    cosine = geometry.slice_step / geometry.spacing[2]
-    degrees = math.degrees(math.acos(min(1.0, cosine)))
-    return (LedgerEntry("gantry_tilt", f"slices lean by {degrees:.2f} degrees; kept as shear"),)
+    return (LedgerEntry("gantry_tilt", what),)
 
 
 def _named(instances: Sequence[Instance], which: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cases import ball_case, case_of, grid, segmentation, write
 from tomosurf.data.manifest import Manifest
+from tomosurf.data.volume import LedgerEntry
 from tomosurf.report.html import number, page, told
 from tomosurf.report.pictures import VIEWS, Picture
 from tomosurf.testing.phantoms import Ball
@@ -118,3 +119,25 @@ def test_an_empty_case_has_a_page_too(manifest: Manifest) -> None:
 
 def test_provenance_in_words() -> None:
     assert told({"a": [1, 2.5], "b": True}) == "a 1, 2.5, b yes"
+
+
+def test_it_says_in_so_many_words_whether_slices_were_made_up(tmp_path: Path) -> None:
+    def text(*ledger: LedgerEntry) -> str:
+        case = ball_case(volumes=(replace(ball_case().volumes[0], ledger=ledger),))
+        return " ".join(read(page(write(case, tmp_path))).text.split())
+
+    nothing = "Nothing was repaired or interpolated."
+    assert nothing in text()
+    assert "is listed below" not in text()
+    leaning = text(LedgerEntry("gantry_tilt", "slices lean"))
+    assert nothing in leaning
+    assert "is listed below" in leaning
+    straightened = text(LedgerEntry("rectified", "shifted", (1, 2)))
+    assert nothing not in straightened
+    made = text(
+        LedgerEntry("missing_slice", "2 missing", (4, 9)), LedgerEntry("interpolated_slice", "x", (4, 9))
+    )
+    assert nothing not in made
+    assert "Slices were interpolated. 2 slices of series" in made
+    assert "2 interpolated ones besides" in made
+    assert "weren't acquired but interpolated (k = 4, 9" in made

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import pydicom
 import pytest
 
 from tomosurf.data.geometry import Geometry
+from tomosurf.data.series import Series
 from tomosurf.errors import InputRefused
 from tomosurf.ingest.read import read
 from tomosurf.volume.build import build, examine
+from tomosurf.volume.tolerances import Tolerances
 
 from .conftest import GEOMETRY, Written, stored
 
@@ -156,3 +159,72 @@ def test_peak_memory_is_the_volume_and_little_more(written: Written, syntax: str
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.3 * volume.array.nbytes
+
+
+def without(series: Series, *missing: int) -> Series:
+    """``series`` without the slices at these places along z."""
+    ordered = sorted(series.instances, key=lambda i: i.position[2])
+    return replace(series, instances=tuple(i for k, i in enumerate(ordered) if k not in missing))
+
+
+GAPPED = Geometry((7, 5, 12), np.diag([0.5, 0.75, 2.0, 1.0]))
+
+
+def test_repair_fills_the_gap_and_says_so(written: Written) -> None:
+    i, j, k = np.indices(GAPPED.shape)
+    ramp = (40 * k + 3 * i - 7 * j + 500).astype(np.int16)
+    series = written(ramp, GAPPED, shuffle=3)
+    holes = without(series, 4, 8, 9)
+    with pytest.raises(InputRefused) as caught:
+        build(holes)
+    assert (caught.value.code, caught.value.series) == ("missing_slice", series.digest)
+    volume = build(holes, policy="repair", tolerances=Tolerances(max_added=0.25))
+    whole = build(series)
+    assert volume.geometry.coincides(whole.geometry)
+    assert volume.array.dtype == np.int16
+    assert volume.array.flags.f_contiguous
+    assert np.array_equal(volume.array, whole.array)
+    assert [(entry.code, entry.slices) for entry in volume.ledger] == [
+        ("missing_slice", (4, 8, 9)),
+        ("interpolated_slice", (4, 8, 9)),
+    ]
+    assert np.array_equal(build(series, policy="repair").array, whole.array)
+
+
+def test_repair_keeps_acquired_slices_to_the_bit_and_marks_what_it_carries(written: Written) -> None:
+    values = stored(GAPPED.shape)
+    values[2, 3, 5] = values[:, :, 8] = -2000
+    options = {"LossyImageCompression": lambda k: "01" if k == 3 else "00"}
+    series = without(written(values, GAPPED, padding=-2000, attributes=options), 4)
+    volume = build(series, policy="repair")
+    kept = [k for k in range(12) if k != 4]
+    assert np.array_equal(volume.array[:, :, kept], values[:, :, kept] - 1024)
+    assert volume.padding is not None
+    assert np.array_equal(volume.padding[:, :, kept], values[:, :, kept] == -2000)
+    assert np.argwhere(volume.padding[:, :, 4]).tolist() == [[2, 3]]
+    between = volume.array[:, :, 4][~volume.padding[:, :, 4]]
+    sides = np.sort(volume.array[:, :, [3, 5]], axis=2)[~volume.padding[:, :, 4]]
+    assert ((sides[:, 0] <= between) & (between <= sides[:, 1])).all()
+    found = {entry.code: entry.slices for entry in volume.ledger}
+    assert found["interpolated_slice"] == (4,)
+    assert found["lossy_compression"] == (3, 4)
+    assert found["pixel_padding"] == (4, 5, 8)
+
+
+def test_repair_resamples_a_slice_that_is_off_its_place(written: Written) -> None:
+    i, j, _ = np.indices(GAPPED.shape)
+    z = np.where(np.arange(12) == 6, 12.5, 2.0 * np.arange(12))
+    ramp = (40 * z + 3 * i - 8 * j + 500).astype(np.int16)
+    series = written(ramp, GAPPED, attributes={"ImagePositionPatient": lambda k: [0, 0, float(z[k])]})
+    with pytest.raises(InputRefused, match="nonuniform_spacing"):
+        build(series)
+    volume = build(series, policy="repair")
+    assert volume.geometry.coincides(GAPPED)
+    assert np.array_equal(volume.array, 80 * np.indices(GAPPED.shape)[2] + 3 * i - 8 * j + 500 - 1024)
+    assert [entry.slices for entry in volume.ledger] == [(6,), (6,)]
+
+
+def test_a_header_tilt_without_a_lean_is_told(written: Written) -> None:
+    volume = build(written(attributes={"GantryDetectorTilt": "16.5"}))
+    assert [entry.code for entry in volume.ledger] == ["gantry_tilt"]
+    assert volume.geometry.is_orthogonal

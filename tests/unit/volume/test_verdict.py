@@ -12,7 +12,8 @@ from tomosurf.data.series import Acquisition, Instance, PixelLayout, Rescale, Se
 from tomosurf.data.transfer_syntax import EXPLICIT_LITTLE
 from tomosurf.errors import InputRefused
 from tomosurf.volume.build import examine
-from tomosurf.volume.verdict import Tolerances, judge
+from tomosurf.volume.tolerances import Tolerances
+from tomosurf.volume.verdict import judge
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 LAYOUT = PixelLayout(EXPLICIT_LITTLE, 10, 20, 16, 16, 15, True, "MONOCHROME2", 0, 400)
@@ -88,6 +89,110 @@ def test_a_tilt_is_kept_and_told() -> None:
     assert entry.code == "gantry_tilt"
     assert f"{np.degrees(np.arctan(0.3)):.2f}" in entry.message
     assert not judge(series([slice_at(float(z)) for z in range(4)])).ledger
+
+
+@pytest.mark.parametrize(
+    ("lean", "header", "words"),
+    [
+        (0.0, 16.5, "the header says a tilt of 16.50 degrees, positions show none"),
+        (0.0, 0.4, ""),
+        (0.0, None, ""),
+        (0.3, 0.0, "lean by 16.70 degrees; kept as shear; the header says 0.00 degrees"),
+        (0.3, -16.5, "lean by 16.70 degrees; kept as shear"),
+    ],
+)
+def test_positions_decide_on_the_tilt_and_a_header_that_disagrees_is_told(
+    lean: float, header: float | None, words: str
+) -> None:
+    stack = judge(
+        series([slice_at(z, position=(0.0, lean * z, float(z)), gantry_tilt=header) for z in (3, 0, 4, 2, 1)])
+    )
+    assert stack.geometry.is_orthogonal == (lean == 0)
+    assert [entry.code for entry in stack.ledger] == (["gantry_tilt"] if words else [])
+    for entry in stack.ledger:
+        assert words in entry.message
+        assert ("header" in entry.message) == ("header" in words)
+
+
+def test_a_tilt_that_varies_is_refused_under_either_policy() -> None:
+    bent = series(
+        [
+            slice_at(float(z), position=(0.0, 0.3 * z if z < 3 else 0.9 + 0.1 * (z - 3), float(z)))
+            for z in range(7)
+        ]
+    )
+    for policy in ("strict", "repair"):
+        with pytest.raises(InputRefused) as caught:
+            examine(bent, policy=policy)
+        assert caught.value.code == "bad_geometry"
+
+
+@pytest.mark.parametrize(
+    ("zs", "shape", "code"),
+    [((0, 1, 2, 4, 5), 6, "missing_slice"), ((0, 1, 2, 3.2, 4, 5), 6, "nonuniform_spacing")],
+)
+def test_repair_lays_a_uniform_grid_and_keeps_the_lean(zs: tuple[float, ...], shape: int, code: str) -> None:
+    slices = [slice_at(z, position=(0.1 * z, 0.3 * z, float(z))) for z in zs]
+    stack = judge(series(slices[::-1]), policy="repair")
+    assert stack.needs_repair
+    assert stack.geometry.shape == (20, 10, shape)
+    assert np.allclose(stack.geometry.affine[:3, 2], [0.1, 0.3, 1.0])
+    assert np.allclose(stack.geometry.affine[:3, 3], 0)
+    assert [entry.code for entry in stack.ledger] == ["gantry_tilt", code, "interpolated_slice"]
+    assert stack.ledger[2].slices == (3,)
+    assert [i.name for i in stack.instances] == [f"{z:g}" for z in zs]
+    assert np.array_equal(examine(series(slices), policy="repair").affine, stack.geometry.affine)
+    with pytest.raises(InputRefused) as caught:
+        judge(series(slices))
+    assert caught.value.code == code
+
+
+def test_repair_leaves_a_complete_stack_alone() -> None:
+    stack = judge(series([slice_at(float(z)) for z in range(5)]), policy="repair")
+    assert not stack.needs_repair
+    assert not stack.ledger
+
+
+@pytest.mark.parametrize(
+    ("zs", "code", "words"),
+    [
+        ((*range(20), *range(25, 45)), "missing_slice", "at most 3 slices in a row, here 5"),
+        ((0, 1, 2, 2.1, 3, 4), "nonuniform_spacing", "at least 0.25 mm apart"),
+        ((0, 1, 3), "missing_slice", "at most 20% more slices, here 1 of 4"),
+    ],
+)
+def test_more_than_repair_bridges_is_refused_with_its_limit(
+    zs: tuple[float, ...], code: str, words: str
+) -> None:
+    with pytest.raises(InputRefused) as caught:
+        judge(series([slice_at(float(z)) for z in zs]), policy="repair")
+    assert (caught.value.code, caught.value.attribute) == (code, "ImagePositionPatient")
+    assert "more than is repaired" in caught.value.message
+    assert words in caught.value.message
+    assert caught.value.files
+
+
+@pytest.mark.parametrize(
+    ("instances", "code"),
+    [
+        ([*(slice_at(float(z)) for z in (0, 1, 3, 4, 5, 6)), slice_at(3.0, 1)], "overlapping_positions"),
+        (
+            [slice_at(float(z), position=(0.5 * (z == 4), 0.0, z)) for z in (0, 1, 2, 4, 5, 6)],
+            "bad_geometry",
+        ),
+        (
+            [
+                slice_at(float(z), orientation=AXIAL if z < 6 else (1.0, 0.0, 0.0, 0.0, 0.0, -1.0))
+                for z in (0, 1, 2, 4, 5, 6)
+            ],
+            "mixed_orientation",
+        ),
+    ],
+)
+def test_repair_forgives_nothing_else(instances: list[Instance], code: str) -> None:
+    with pytest.raises(InputRefused) as caught:
+        judge(series(instances), policy="repair")
+    assert caught.value.code == code
 
 
 def test_too_few() -> None:
