@@ -35,8 +35,8 @@ _TABLE = (
     ),
     IngestCode(
         "burned_in_annotation",
-        ("warning",),
-        "Burned In Annotation is YES: text may stand in the pixels.",
+        ("refused", "warning"),
+        "Burned In Annotation is YES: text may stand in the pixels. De-identification refuses such files.",
         "Look at the slices before passing anything on; the text may identify the patient.",
     ),
     IngestCode(
@@ -52,6 +52,12 @@ _TABLE = (
         "Keep the one that is right; the sender wrote one UID twice.",
     ),
     IngestCode(
+        "decoder_failed",
+        ("refused",),
+        "The process that decodes compressed slices crashed, hung or took more memory than a slice may.",
+        "Transfer the file again; if it fails again, it is damaged or made to do harm.",
+    ),
+    IngestCode(
         "derived",
         ("warning",),
         "Image Type says DERIVED: values were computed from other images (reformatted, subtracted, cropped).",
@@ -60,15 +66,23 @@ _TABLE = (
     IngestCode(
         "duplicate_instance",
         ("skipped",),
-        "A file is byte for byte a copy of another one in the input, which was taken.",
+        "A file is byte for byte a copy of another one in the input, or has the same pixels at the same place "
+        "under another SOP Instance UID; the other one was taken.",
         "Nothing to do.",
     ),
     IngestCode(
         "gantry_tilt",
         ("ledger",),
         "Every slice is shifted in its plane by the same step: a tilted gantry. The volume's affine is "
-        "sheared, exactly as acquired.",
-        "Nothing to do; tools that assume right angles need the volume resampled first.",
+        "sheared, exactly as acquired. Or Gantry/Detector Tilt names an angle that the positions don't have.",
+        "Nothing to do for a lean; tools that assume right angles need `--rectify`. Where header and positions "
+        "disagree, compare with the original export.",
+    ),
+    IngestCode(
+        "identifier_left",
+        ("refused",),
+        "A de-identified file still held a value that identifies the patient in the input; it was taken away.",
+        "Leave the file out, or have its pixel data and text attributes looked at; report the case.",
     ),
     IngestCode(
         "inconsistent_matrix",
@@ -81,6 +95,13 @@ _TABLE = (
         ("warning",),
         "Instance numbers have gaps or occur twice, though the positions are complete.",
         "Check that the transfer was complete: slices missing at an end can't be told from positions.",
+    ),
+    IngestCode(
+        "interpolated_slice",
+        ("ledger",),
+        "Under the policy repair: these slices of the volume weren't acquired, but interpolated along the "
+        "stack by a monotone cubic, and rounded to whole numbers where the volume holds whole numbers.",
+        "Don't rely on anything seen in these slices alone; send the series again, complete.",
     ),
     IngestCode(
         "invalid_uid",
@@ -121,9 +142,9 @@ _TABLE = (
     ),
     IngestCode(
         "missing_slice",
-        ("refused",),
+        ("refused", "ledger"),
         "A step between neighbouring slices is a multiple of the others: slices are missing between them.",
-        "Send the series again, complete.",
+        "Send the series again, complete. `--policy repair` interpolates a few missing slices and marks them.",
     ),
     IngestCode(
         "mixed_orientation",
@@ -134,8 +155,9 @@ _TABLE = (
     IngestCode(
         "mixed_series",
         ("refused",),
-        "Files of one Series Instance UID disagree on modality, frame of reference, laterality or "
-        "rescale type.",
+        "Files of one Series Instance UID disagree on modality, frame of reference or laterality; or a few "
+        "slices belong into a stack by their place, but differ in rescale type, image type, kernel, echo time "
+        "or b-value.",
         "Send the series that belong apart under UIDs of their own.",
     ),
     IngestCode(
@@ -159,8 +181,9 @@ _TABLE = (
     IngestCode(
         "multi_frame",
         ("refused",),
-        "An enhanced or other multi-frame object, which isn't supported yet.",
-        "Export the series as single-frame (classic) CT or MR images.",
+        "A multi-frame object without the functional groups that place its frames, or whose compressed frames "
+        "can't be told apart.",
+        "Export the series as enhanced CT, MR or PET images with all their attributes, or as single-frame ones.",
     ),
     IngestCode(
         "no_dicom",
@@ -195,9 +218,10 @@ _TABLE = (
     ),
     IngestCode(
         "nonuniform_spacing",
-        ("refused",),
+        ("refused", "ledger"),
         "Steps between neighbouring slices differ, and not by whole slices.",
-        "Send one stack of uniform step; series put together from several don't make one volume.",
+        "Send one stack of uniform step; series put together from several don't make one volume. "
+        "`--policy repair` resamples slightly uneven steps and marks the slices.",
     ),
     IngestCode(
         "nonzero_preamble",
@@ -218,6 +242,13 @@ _TABLE = (
         "Nothing to do.",
     ),
     IngestCode(
+        "rectified",
+        ("ledger",),
+        "A leaning stack was resampled onto right angles: each slice was shifted in its own plane. What lies "
+        "outside the slices is marked as padding.",
+        "Nothing to do.",
+    ),
+    IngestCode(
         "secondary_capture_skipped",
         ("skipped",),
         "A secondary capture: a screenshot or a scanned page.",
@@ -233,7 +264,7 @@ _TABLE = (
     IngestCode(
         "temporal",
         ("refused",),
-        "Every place was acquired several times: phases, echoes, b-values or time points in one series.",
+        "Every place was acquired several times, and no attribute parts the slices into honest stacks.",
         "Send one phase as a series of its own.",
     ),
     IngestCode(

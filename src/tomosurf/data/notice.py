@@ -26,7 +26,8 @@ class Notice:
     @classmethod
     def of(cls, error: InputRefused) -> Notice:
         """The same, from a refusal that was raised."""
-        return cls(error.code, error.message, error.advice, error.files, error.attribute, error.series)
+        files = tuple(dict.fromkeys(error.files))  # frames of one object share its name
+        return cls(error.code, error.message, error.advice, files, error.attribute, error.series)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``--json`` and the manifest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tomosurf.data.notice import Notice
@@ -29,6 +29,10 @@ class PixelLayout:
     ``offset`` is where the value of Pixel Data starts, counted in the file or, where ``deflated_at`` says
     where in the file a deflated data set starts, in the inflated data set. ``length`` is the value's length
     in bytes, None when it is encapsulated.
+
+    Of a multi-frame object, which has ``frames`` of them, this is the layout of one frame: ``offset`` and
+    ``length`` are the frame's own, and where it is encapsulated ``span`` is the length in bytes of its
+    fragments, item headers included, from ``offset`` on (0 where all of Pixel Data is one frame).
     """
 
     transfer_syntax: str
@@ -42,6 +46,8 @@ class PixelLayout:
     offset: int
     length: int | None
     deflated_at: int | None = None
+    frames: int = 1
+    span: int = 0
 
     @property
     def slice_bytes(self) -> int:
@@ -60,7 +66,11 @@ class Rescale:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """What tells two acquisitions of the same place apart; None or "" where the header is silent."""
+    """What tells two acquisitions of the same place apart; None, "" or () where the header is silent.
+
+    ``acquisition_time`` is in seconds, of no meaning but its differences; ``image_type`` is that of the frame
+    in a multi-frame object; ``stack`` is its Stack ID, ``dimensions`` its Dimension Index Values.
+    """
 
     acquisition_number: int | None = None
     temporal_position: int | None = None
@@ -68,6 +78,29 @@ class Acquisition:
     trigger_time: float | None = None
     b_value: float | None = None
     kernel: str = ""
+    image_type: tuple[str, ...] = ()
+    echo_number: int | None = None
+    gradient: tuple[float, ...] = ()
+    inversion_time: float | None = None
+    flip_angle: float | None = None
+    reference_time: float | None = None
+    acquisition_time: float | None = None
+    stack: str = ""
+    dimensions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesHints:
+    """What headers say about a series' purpose; "" where silent. Free text: chosen by, never written out.
+
+    ``contrast``: a contrast agent is named. ``derived``: values were computed from other images.
+    """
+
+    body_part: str = ""
+    description: str = field(default="", repr=False)
+    protocol: str = field(default="", repr=False)
+    contrast: bool = False
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +123,8 @@ class Instance:
         acquisition: what tells it from another slice at the same place.
         slice_thickness: Slice Thickness in mm, or None; it isn't the distance between slices.
         lossy: whether its values went through a lossy compression, by its header or transfer syntax.
+        gantry_tilt: Gantry/Detector Tilt in degrees, or None; positions say how a stack really leans.
+        frame: which frame of its file it is, from 0.
     """
 
     path: Path
@@ -107,14 +142,18 @@ class Instance:
     acquisition: Acquisition = Acquisition()
     slice_thickness: float | None = None
     lossy: bool = False
+    gantry_tilt: float | None = None
+    frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The slices of one DICOM series, in the order of their SOP Instance UIDs.
+    """The slices of one DICOM series, or of one part of it, in the order of their SOP Instance UIDs.
 
-    ``digest`` and ``study`` are short digests of the Series and Study Instance UIDs. Whether the slices make
-    a volume is for :mod:`tomosurf.volume` to say.
+    ``digest`` and ``study`` are short digests of the Series and Study Instance UIDs. Where a series holds
+    several stacks, each is a ``Series`` of its own: ``phase`` says in which attributes' values it differs from
+    its siblings ("EchoTime 2.46"), and its digest covers that as well. Whether the slices make a volume is for
+    :mod:`tomosurf.volume` to say.
 
     Raises:
         DataError: no instances, or a laterality that isn't "L", "R" or "".
@@ -126,6 +165,8 @@ class Series:
     instances: tuple[Instance, ...]
     frame_of_reference_uid: str = ""
     laterality: str = ""
+    hints: SeriesHints = SeriesHints()
+    phase: str = ""
 
     def __post_init__(self) -> None:
         if not self.instances:

@@ -12,15 +12,18 @@ from tomosurf.ingest.values import text, texts
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 SLICE_CLASSES = {STORAGE + "2": "CT", STORAGE + "4": "MR", STORAGE + "128": "PT"}
 """CT, MR and PET Image Storage (PS3.4 Annex B), and their modality."""
-FRAMES_CLASSES = frozenset(STORAGE + tail for tail in ("2.1", "2.2", "4.1", "4.3", "4.4", "128.1", "130"))
-"""Enhanced and legacy converted CT, MR and PET Image Storage."""
+FRAMES_CLASSES = {STORAGE + tail: "CT" for tail in ("2.1", "2.2")}
+FRAMES_CLASSES |= {STORAGE + tail: "MR" for tail in ("4.1", "4.3", "4.4")}
+FRAMES_CLASSES |= {STORAGE + tail: "PT" for tail in ("128.1", "130")}
+"""Enhanced and legacy converted CT, MR and PET Image Storage, and their modality."""
 SECONDARY_CAPTURE = STORAGE + "7"
 DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 def modality_of(elements: Elements) -> str:
     """The modality by SOP class, else by Modality: rules hang on it that a wrong Modality would bend."""
-    return SLICE_CLASSES.get(text(elements, Tag.SOPClassUID)) or text(elements, Tag.Modality)
+    sop_class = text(elements, Tag.SOPClassUID)
+    return SLICE_CLASSES.get(sop_class) or FRAMES_CLASSES.get(sop_class) or text(elements, Tag.Modality)
 
 
 def not_a_slice(header: Header, name: str) -> Notice | None:

@@ -7,7 +7,7 @@ without recursion. Nothing is decoded and nothing is allocated by a length that 
 from __future__ import annotations
 
 import struct
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 UNDEFINED = 0xFFFFFFFF
@@ -49,6 +49,7 @@ class Elements:
 
     ``pixel_offset`` is where the value of Pixel Data starts, None when there is none; ``pixel_length`` is
     its declared length, ``UNDEFINED`` when encapsulated; ``pixel_vr`` is b"" when VRs are implicit.
+    ``sequences`` are the raw values of sequences that were asked for, and how they are written.
     """
 
     encoding: Encoding
@@ -56,6 +57,7 @@ class Elements:
     pixel_offset: int | None = None
     pixel_length: int = 0
     pixel_vr: bytes = b""
+    sequences: dict[int, tuple[bytes, Encoding]] = field(default_factory=dict)
 
 
 class _Cursor:
@@ -92,8 +94,15 @@ class _Cursor:
         return tag, vr, self._long.unpack_from(self.data, at + 8)[0], at + 12
 
 
-def scan(data: bytes, start: int, encoding: Encoding, wanted: Container[int], end_of_file: bool) -> Elements:
-    """Find the wanted elements of the data set that starts at ``start``, up to its pixel data.
+def scan(
+    data: bytes,
+    start: int,
+    encoding: Encoding,
+    wanted: Container[int],
+    end_of_file: bool,
+    sequences: Container[int] = (),
+) -> Elements:
+    """Find the wanted elements and sequences of the data set that starts at ``start``, up to its pixel data.
 
     ``end_of_file`` says that ``data`` is all there is: a value that runs past its end is then reported by
     :class:`NeedsMore` as well, and the caller knows that the file was cut.
@@ -104,27 +113,58 @@ def scan(data: bytes, start: int, encoding: Encoding, wanted: Container[int], en
     """
     found = Elements(encoding)
     cursor = _Cursor(data, encoding)
+    header, size, implicit = cursor.header, cursor.size, encoding.implicit
     at = start
-    while at < cursor.size or not end_of_file:
-        tag, vr, length, value = cursor.header(at, encoding.implicit)
+    while at < size or not end_of_file:
+        tag, vr, length, value = header(at, implicit)
         if tag == PIXEL_DATA:
             found.pixel_offset, found.pixel_length, found.pixel_vr = value, length, vr
             return found
         if tag >> 16 == DELIMITER_GROUP:
             raise Malformed("delimiter outside a sequence")
         if length == UNDEFINED:
-            at = _after_undefined(cursor, value, encoding.implicit or vr == b"UN")
+            at = _after_undefined(cursor, value, implicit or vr == b"UN")
             raw = b""
         else:
             at = value + length
-            if at > cursor.size:
+            if at > size:
                 raise NeedsMore
             raw = data[value:at] if tag in wanted else b""
         if tag in wanted:
             if tag in found.values:
                 raise Malformed("an element occurs twice")
             found.values[tag] = raw
+        elif tag in sequences:
+            if tag in found.sequences:
+                raise Malformed("an element occurs twice")
+            inside = Encoding(implicit or vr == b"UN", encoding.little)
+            found.sequences[tag] = data[value:at], inside
     return found
+
+
+def items(data: bytes, encoding: Encoding) -> Iterator[bytes]:
+    """The data sets of the items in the value of a sequence, one after the other (PS3.5 section 7.5).
+
+    Raises:
+        Malformed: something else than items.
+        NeedsMore: the value ends inside an item.
+    """
+    cursor = _Cursor(data, encoding)
+    at = 0
+    while at < cursor.size:
+        tag, _, length, value = cursor.header(at, encoding.implicit)
+        if tag == SEQUENCE_END:
+            return
+        if tag != ITEM:
+            raise Malformed("something else than an item in a sequence")
+        if length == UNDEFINED:
+            at = _after_undefined(cursor, value, encoding.implicit)
+            yield data[value : at - 8]
+        else:
+            at = value + length
+            if at > cursor.size:
+                raise NeedsMore
+            yield data[value:at]
 
 
 def scan_meta(data: bytes, start: int, wanted: Container[int]) -> tuple[dict[int, bytes], int]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from tomosurf.data.codes import notice, refusal
 from tomosurf.data.notice import Notice
-from tomosurf.data.series import Instance, Series, Study, short_digest
+from tomosurf.data.series import Instance, Series, SeriesHints, Study, short_digest
 from tomosurf.errors import InputRefused
+from tomosurf.ingest.duplicates import without_copies, without_twins
+from tomosurf.ingest.hints import joined_hints
+from tomosurf.ingest.places import coincides
+from tomosurf.ingest.split import Part, apart, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +26,25 @@ class Member:
     modality: str
     frame_of_reference_uid: str
     laterality: str
+    hints: SeriesHints
 
 
 @dataclass(slots=True)
 class Groups:
-    """The outcome of grouping: studies, and notices."""
+    """The outcome of grouping: studies and notices.
+
+    ``holders`` are, for a DICOM series that was split and one file's name, the stacks that have slices of it.
+    """
 
     studies: tuple[Study, ...] = ()
+    holders: dict[tuple[str, tuple[str, ...]], dict[str, None]] = field(default_factory=dict)
     refused: list[Notice] = field(default_factory=list)
     skipped: list[Notice] = field(default_factory=list)
     warnings: list[Notice] = field(default_factory=list)
 
 
 def grouped(members: Iterable[Member], broken: frozenset[tuple[str, str]]) -> Groups:
-    """Put members together by Study and Series Instance UID.
+    """Put members together by Study and Series Instance UID, and split what isn't one stack.
 
     ``broken`` are the (study, series) UIDs that lost a slice to a refusal: without it the rest might pass
     for a complete stack, so they are left out whole. The order of ``members`` doesn't matter.
@@ -50,12 +58,13 @@ def grouped(members: Iterable[Member], broken: frozenset[tuple[str, str]]) -> Gr
         if key in broken:
             continue
         try:
-            series = _series(by_series[key], groups)
+            stacks = _stacks(by_series[key], groups)
         except InputRefused as error:
             groups.refused.append(Notice.of(error))
             continue
-        studies[series.study].append(series)
-        groups.warnings += _numbering(series)
+        studies[stacks[0].study] += stacks
+        if len(stacks) > 1:
+            _note_holders(short_digest(key[1]), stacks, groups)
     groups.studies = tuple(
         Study(digest, tuple(sorted(studies[digest], key=lambda series: series.digest)))
         for digest in sorted(studies)
@@ -63,8 +72,8 @@ def grouped(members: Iterable[Member], broken: frozenset[tuple[str, str]]) -> Gr
     return groups
 
 
-def _series(members: list[Member], groups: Groups) -> Series:
-    """One series of all its members, or a refusal when they disagree on what must be common."""
+def _stacks(members: list[Member], groups: Groups) -> list[Series]:
+    """The stacks of one series, or a refusal when its files disagree on what must be common."""
     first = members[0]
     digest = short_digest(first.series_uid)
     for keyword, field_name in (
@@ -73,63 +82,85 @@ def _series(members: list[Member], groups: Groups) -> Series:
         ("Laterality", "laterality"),
     ):
         common = getattr(first, field_name)
-        files = tuple(sorted(m.instance.name for m in members if getattr(m, field_name) != common))
+        files = {m.instance.name for m in members if getattr(m, field_name) != common}
         if files:
             what = f"files of one series disagree on {keyword}"
-            raise refusal("mixed_series", what, files=files, attribute=keyword, series=digest)
-    instances = _without_copies([member.instance for member in members], digest, groups)
+            names = tuple(sorted(files))
+            raise refusal("mixed_series", what, files=names, attribute=keyword, series=digest)
+    instances, copies = without_copies([member.instance for member in members], digest)
+    try:
+        parts = split(instances)
+    except InputRefused as error:
+        error.series = digest
+        raise
+    whole = [part for part in parts for part in _untwinned(part, copies)]
+    hints = {member.instance.name: member.hints for member in members}
+    stacks = [_series(first, part, hints) for part in whole]
+    if copies:
+        what = "a copy of a slice that was taken"
+        names = tuple(sorted(set(copies)))
+        groups.skipped.append(notice("duplicate_instance", what, files=names, series=digest))
+    groups.warnings += _numbering(instances, stacks, digest)
+    return stacks
+
+
+def _note_holders(series: str, stacks: Sequence[Series], groups: Groups) -> None:
+    """Remember which stacks of ``series`` have slices of which file."""
+    for stack in stacks:
+        for instance in stack.instances:
+            groups.holders.setdefault((series, (instance.name,)), {})[stack.digest] = None
+
+
+def _untwinned(part: Part, copies: list[str]) -> list[Part]:
+    """``part`` as it is, or without the second ones of identical slices where that makes honest stacks."""
+    kept, more = without_twins(part.instances)
+    if not more:
+        return [part]
+    smaller = apart(replace(part, instances=kept))
+    if any(coincides(p.instances) for p in smaller):
+        return [part]
+    copies += more
+    return smaller
+
+
+def _series(first: Member, part: Part, hints: dict[str, SeriesHints]) -> Series:
+    """One part of a series as a series of its own."""
+    instances = tuple(sorted(part.instances, key=lambda i: (i.sop_instance_uid, i.frame)))
     return Series(
-        digest=digest,
+        digest=short_digest("\x1f".join((first.series_uid, *part.key))),
         study=short_digest(first.study_uid),
         modality=first.modality,
         instances=instances,
         frame_of_reference_uid=first.frame_of_reference_uid,
         laterality=first.laterality,
+        hints=joined_hints([hints[name] for name in dict.fromkeys(i.name for i in instances)]),
+        phase=", ".join(part.words),
     )
 
 
-def _without_copies(instances: list[Instance], series: str, groups: Groups) -> tuple[Instance, ...]:
-    """Instances by SOP Instance UID; of byte-identical files with one UID the first by name is kept.
-
-    Raises:
-        InputRefused: conflicting_duplicate.
-    """
-    kept: list[Instance] = []
-    copies: list[str] = []
-    for instance in sorted(instances, key=lambda i: (i.sop_instance_uid, i.name)):
-        if not kept or kept[-1].sop_instance_uid != instance.sop_instance_uid:
-            kept.append(instance)
-        elif _content(kept[-1]) == _content(instance):
-            copies.append(instance.name)
-        else:
-            files = (kept[-1].name, instance.name)
-            what = "two different files carry one SOP Instance UID"
-            raise refusal(
-                "conflicting_duplicate", what, files=files, attribute="SOPInstanceUID", series=series
-            )
-    if copies:
-        what = "a copy of a file that was taken"
-        groups.skipped.append(notice("duplicate_instance", what, files=tuple(copies), series=series))
-    return tuple(kept)
-
-
-def _content(instance: Instance) -> str:
-    """SHA-256 of the whole file, computed now when the reader was told not to."""
-    if instance.sha256:
-        return instance.sha256
-    try:
-        with instance.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        what = f"the file can't be read ({error.strerror})"
-        raise refusal("unreadable_file", what, files=(instance.name,)) from error
-
-
-def _numbering(series: Series) -> list[Notice]:
-    """A warning when instance numbers have gaps or repeat, else nothing."""
-    numbers = sorted(i.number for i in series.instances if i.number is not None)
-    if not numbers or numbers == list(range(numbers[0], numbers[0] + len(series.instances))):
+def _numbering(instances: Sequence[Instance], stacks: Sequence[Series], series: str) -> list[Notice]:
+    """A warning when instance numbers have gaps or repeat in a series and in a stack of it, else nothing."""
+    if len({i.path for i in instances}) < len(instances):  # frames share their object's number
         return []
-    expected = numbers[-1] - numbers[0] + 1
-    what = f"{len(series.instances)} files, instance numbers {numbers[0]} to {numbers[-1]} ({expected})"
-    return [notice("instance_numbers_incomplete", what, attribute="InstanceNumber", series=series.digest)]
+    numbers = sorted(i.number for i in instances if i.number is not None)
+    if _complete(numbers, len(instances), (1,)):
+        return []
+    if len(stacks) == 1:
+        expected = numbers[-1] - numbers[0] + 1
+        what = f"{len(instances)} files, instance numbers {numbers[0]} to {numbers[-1]} ({expected})"
+        return [notice("instance_numbers_incomplete", what, attribute="InstanceNumber", series=series)]
+    odd = []
+    for stack in stacks:
+        numbers = sorted(i.number for i in stack.instances if i.number is not None)
+        if not _complete(numbers, len(stack.instances), (1, len(stacks))):
+            what = f"{len(stack.instances)} files, instance numbers {numbers[0]} to {numbers[-1]}"
+            code, where = "instance_numbers_incomplete", "InstanceNumber"
+            odd.append(notice(code, what, attribute=where, series=stack.digest))
+    return odd
+
+
+def _complete(numbers: Sequence[int], count: int, strides: Sequence[int]) -> bool:
+    """Whether ``count`` sorted numbers follow each other in one of ``strides``; true when there are none."""
+    return not numbers or any(
+        list(numbers) == list(range(numbers[0], numbers[0] + stride * count, stride)) for stride in strides
+    )

@@ -1,37 +1,56 @@
-"""One header to one Instance, or a refusal that names the attribute at fault."""
+"""One header to its Instances, or a refusal that names the attribute at fault."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from tomosurf.data.codes import refusal
-from tomosurf.data.series import Acquisition, Instance, PixelLayout, Rescale
+from tomosurf.data.series import Instance, PixelLayout, Rescale
 from tomosurf.data.transfer_syntax import DEFLATED, ENCAPSULATED, LOSSY, SUPPORTED
+from tomosurf.ingest.acquisition import acquisition_of
 from tomosurf.ingest.classify import FRAMES_CLASSES, modality_of
 from tomosurf.ingest.elements import UNDEFINED, Elements
+from tomosurf.ingest.frames import elements_of_frames, frame_count, layouts_of_frames
 from tomosurf.ingest.header import Header
 from tomosurf.ingest.tags import Tag
-from tomosurf.ingest.values import decimal, decimals, double, integer, text, texts, word
+from tomosurf.ingest.values import decimal, decimals, integer, text, texts, word
 
 MAX_SLICE_PIXELS = 1 << 26
 """Rows times columns of the largest slice that is read: 8192 x 8192."""
 UNIT_TOLERANCE = 1e-3
 """How far Image Orientation (Patient) may be from two perpendicular unit vectors (unitless)."""
+FARTHEST_MM = 1e6
+"""Largest coordinate of Image Position (Patient): beyond, a double no longer tells 1e-9 mm apart."""
+PIXEL_SPACINGS_MM = (1e-4, 1e3)
+"""Smallest and largest Pixel Spacing."""
+RESCALE_RANGE = (1e-12, 1e12)
+"""Smallest and largest Rescale Slope, and the largest Intercept: float32 holds what comes of 32 bits."""
 RESCALED_MODALITIES = frozenset({"CT", "PT"})
 """Modalities whose images must carry Rescale Slope and Intercept (PS3.3 C.8.2.1, C.8.9.1)."""
 
 
-def instance_of(header: Header, path: Path, name: str) -> Instance:
-    """The slice that ``header``, of the file at ``path``, describes.
+def instances_of(header: Header, path: Path, name: str) -> tuple[Instance, ...]:
+    """The slice, or the frames, that ``header``, of the file at ``path``, describes.
 
     Raises:
-        InputRefused: it can't be placed in space, or its values can't be read.
+        InputRefused: one can't be placed in space, or its values can't be read.
     """
     elements = header.elements
     if "MOSAIC" in texts(elements, Tag.ImageType):
         raise refusal("mosaic", "slices are tiled into one image", attribute=Tag.ImageType.name)
-    pixels = _layout(header)
+    whole = _layout(header)
+    if text(elements, Tag.SOPClassUID) not in FRAMES_CLASSES:
+        return (_instance(header, elements, whole, path, name),)
+    each = elements_of_frames(elements)
+    layouts = layouts_of_frames(whole, path, elements)
+    frames = [_instance(header, e, p, path, name) for e, p in zip(each, layouts, strict=True)]
+    return tuple(replace(frame, frame=k) for k, frame in enumerate(frames))
+
+
+def _instance(header: Header, elements: Elements, pixels: PixelLayout, path: Path, name: str) -> Instance:
+    """One slice, of an object of its own or not, as ``elements`` describe it."""
     return Instance(
         path=path,
         name=name,
@@ -45,9 +64,10 @@ def instance_of(header: Header, path: Path, name: str) -> Instance:
         pixel_spacing=_pixel_spacing(elements),
         rescale=_rescale(elements),
         padding=_padding(elements, pixels),
-        acquisition=_acquisition(elements),
+        acquisition=acquisition_of(elements),
         slice_thickness=decimal(elements, Tag.SliceThickness),
         lossy=header.transfer_syntax in LOSSY or text(elements, Tag.LossyImageCompression) == "01",
+        gantry_tilt=decimal(elements, Tag.GantryDetectorTilt),
     )
 
 
@@ -56,9 +76,11 @@ def _layout(header: Header) -> PixelLayout:
     elements = header.elements
     if elements.pixel_offset is None:
         raise refusal("no_pixel_data", "an image without Pixel Data", attribute="PixelData")
-    sop_class, frames = text(elements, Tag.SOPClassUID), text(elements, Tag.NumberOfFrames)
-    if sop_class in FRAMES_CLASSES or frames not in ("", "1"):
-        raise refusal("multi_frame", "a multi-frame object", attribute=Tag.NumberOfFrames.name)
+    enhanced = text(elements, Tag.SOPClassUID) in FRAMES_CLASSES
+    if not enhanced and text(elements, Tag.NumberOfFrames) not in ("", "1"):
+        what = "several frames in an object of single slices"
+        raise refusal("multi_frame", what, attribute=Tag.NumberOfFrames.name)
+    frames = frame_count(elements) if enhanced else 1
     photometric = text(elements, Tag.PhotometricInterpretation)
     if word(elements, Tag.SamplesPerPixel, "colour") not in (None, 1) or photometric not in (
         "MONOCHROME1",
@@ -83,6 +105,7 @@ def _layout(header: Header) -> PixelLayout:
         offset=elements.pixel_offset,
         length=None if elements.pixel_length == UNDEFINED else elements.pixel_length,
         deflated_at=header.parsed.deflated_at,
+        frames=frames,
     )
     _check_layout(layout, elements)
     _check_length(layout, header.size)
@@ -124,10 +147,15 @@ def _check_length(layout: PixelLayout, size: int) -> None:
             what = "compressed pixel data that aren't encapsulated"
             raise refusal("size_mismatch", what, attribute="PixelData")
         return
-    expected = layout.slice_bytes
+    expected = layout.slice_bytes * layout.frames
+    if layout.transfer_syntax == DEFLATED and layout.frames > 1:
+        where = Tag.TransferSyntaxUID.name
+        raise refusal("unsupported_transfer_syntax", "a deflated multi-frame object", attribute=where)
     if layout.length is None or layout.length not in (expected, expected + expected % 2):
         declared = "of undefined length" if layout.length is None else f"{layout.length} bytes"
-        what = f"{layout.rows} x {layout.columns} x {layout.bits_allocated} bits, but pixel data {declared}"
+        frames = f"{layout.frames} x " if layout.frames > 1 else ""
+        cells = f"{frames}{layout.rows} x {layout.columns} x {layout.bits_allocated} bits"
+        what = f"{cells}, but pixel data {declared}"
         raise refusal("size_mismatch", what, attribute="PixelData")
     if layout.transfer_syntax != DEFLATED and layout.offset + expected > size:
         raise refusal("truncated", "the file ends inside its pixel data", attribute="PixelData")
@@ -137,6 +165,9 @@ def _position(elements: Elements) -> tuple[float, float, float]:
     numbers = decimals(elements, Tag.ImagePositionPatient, 3, "bad_geometry")
     if numbers is None:
         raise refusal("missing_position", "no position", attribute=Tag.ImagePositionPatient.name)
+    if max(map(abs, numbers)) > FARTHEST_MM:
+        where = Tag.ImagePositionPatient.name
+        raise refusal("bad_geometry", f"position is farther than {FARTHEST_MM:g} mm", attribute=where)
     x, y, z = numbers
     return x, y, z
 
@@ -161,6 +192,9 @@ def _pixel_spacing(elements: Elements) -> tuple[float, float]:
     between_rows, between_columns = numbers
     if min(numbers) <= 0:
         raise refusal("bad_geometry", "pixel spacing isn't above zero", attribute=where)
+    smallest, largest = PIXEL_SPACINGS_MM
+    if min(numbers) < smallest or max(numbers) > largest:
+        raise refusal("bad_geometry", f"pixel spacing isn't {smallest:g} to {largest:g} mm", attribute=where)
     return between_rows, between_columns
 
 
@@ -177,6 +211,13 @@ def _rescale(elements: Elements) -> Rescale | None:
         raise refusal("missing_rescale", "no rescale slope, or zero", attribute=Tag.RescaleSlope.name)
     if intercept is None:
         raise refusal("missing_rescale", "no rescale intercept", attribute=Tag.RescaleIntercept.name)
+    smallest, largest = RESCALE_RANGE
+    if not smallest <= abs(slope[0]) <= largest:
+        raise refusal("missing_rescale", "rescale slope out of range", attribute=Tag.RescaleSlope.name)
+    if abs(intercept[0]) > largest:
+        raise refusal(
+            "missing_rescale", "rescale intercept out of range", attribute=Tag.RescaleIntercept.name
+        )
     return Rescale(slope[0], intercept[0], text(elements, Tag.RescaleType))
 
 
@@ -192,14 +233,3 @@ def _padding(elements: Elements, pixels: PixelLayout) -> tuple[int, int] | None:
     patterns = (value, value if limit is None else limit)
     ends = [p - 0x10000 if pixels.signed and p >= 0x8000 else p for p in patterns]
     return min(ends), max(ends)
-
-
-def _acquisition(elements: Elements) -> Acquisition:
-    return Acquisition(
-        acquisition_number=integer(elements, Tag.AcquisitionNumber),
-        temporal_position=integer(elements, Tag.TemporalPositionIdentifier),
-        echo_time=decimal(elements, Tag.EchoTime),
-        trigger_time=decimal(elements, Tag.TriggerTime),
-        b_value=double(elements, Tag.DiffusionBValue),
-        kernel=text(elements, Tag.ConvolutionKernel),
-    )

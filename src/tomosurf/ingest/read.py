@@ -18,9 +18,10 @@ from tomosurf.data.series import Intake, short_digest
 from tomosurf.errors import InputRefused
 from tomosurf.ingest.classify import modality_of, not_a_slice
 from tomosurf.ingest.discover import Entry, discover
-from tomosurf.ingest.group import Member, grouped
+from tomosurf.ingest.group import Groups, Member, grouped
 from tomosurf.ingest.header import Header, NotDicom, read_header
-from tomosurf.ingest.instance import instance_of
+from tomosurf.ingest.hints import hints_of
+from tomosurf.ingest.instance import instances_of
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import text, texts
 from tomosurf.progress import Progress, silent
@@ -34,7 +35,7 @@ UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 class _Findings:
     """What one file gave: a member of a series, or the reason why not."""
 
-    member: Member | None = None
+    members: tuple[Member, ...] = ()
     refused: Notice | None = None
     skipped: Notice | None = None
     warnings: list[Notice] = field(default_factory=list)
@@ -112,13 +113,18 @@ def _take(header: Header, entry: Entry, findings: _Findings) -> None:
             if not text(elements, tag):
                 raise refusal("invalid_uid", f"no {tag.name}", attribute=tag.name)
         laterality = text(elements, Tag.Laterality)
-        findings.member = Member(
-            instance=instance_of(header, entry.path, entry.name),
-            study_uid=study,
-            series_uid=series,
-            modality=modality_of(elements),
-            frame_of_reference_uid=text(elements, Tag.FrameOfReferenceUID),
-            laterality=laterality if laterality in ("L", "R") else "",
+        hints = hints_of(elements)
+        findings.members = tuple(
+            Member(
+                instance=instance,
+                study_uid=study,
+                series_uid=series,
+                modality=modality_of(elements),
+                frame_of_reference_uid=text(elements, Tag.FrameOfReferenceUID),
+                laterality=laterality if laterality in ("L", "R") else "",
+                hints=hints,
+            )
+            for instance in instances_of(header, entry.path, entry.name)
         )
     except InputRefused as error:
         digest = short_digest(series) if series else ""
@@ -151,15 +157,24 @@ def _oddities(header: Header, name: str, series: str) -> list[Notice]:
 def _collect(found: list[_Findings], special: list[Notice]) -> Intake:
     """Group the members, and the notices of the same kind."""
     broken = frozenset(f.broken for f in found if f.broken is not None)
-    groups = grouped((f.member for f in found if f.member is not None), broken)
+    groups = grouped((member for f in found for member in f.members), broken)
     refused = _merged([f.refused for f in found if f.refused is not None]) + groups.refused
     skipped = _merged([f.skipped for f in found if f.skipped is not None]) + groups.skipped + special
-    warnings = _merged([w for f in found for w in f.warnings]) + groups.warnings
+    warnings = _merged([w for f in found for w in _of_stacks(f.warnings, groups)]) + groups.warnings
     if not groups.studies and not refused:
         dicom = any(f.skipped is None or f.skipped.code != "no_dicom" for f in found)
         what = "no slice images in the input" if dicom else "no DICOM in the input"
         refused = [notice("no_image" if dicom else "no_dicom", what)]
     return Intake(groups.studies, tuple(refused), tuple(skipped), tuple(warnings))
+
+
+def _of_stacks(warnings: list[Notice], groups: Groups) -> list[Notice]:
+    """Warnings about files of a series that was split, each as one about every stack that has its one file."""
+    return [
+        replace(warning, series=digest)
+        for warning in warnings
+        for digest in groups.holders.get((warning.series, warning.files), (warning.series,))
+    ]
 
 
 def _merged(notices: list[Notice]) -> list[Notice]:

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
+from typing import Any, Literal
 
 from tomosurf.data.codes import refusal
 from tomosurf.ingest.elements import Elements
 from tomosurf.ingest.tags import Tag
 
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
 
 def text(elements: Elements, tag: Tag) -> str:
     """A text value without its padding; "" when absent. Bytes outside ASCII become backslash escapes."""
-    return elements.values.get(tag, b"").strip(b"\0 ").decode("ascii", "backslashreplace")
+    raw = elements.values.get(tag)
+    return raw.strip(b"\0 ").decode("ascii", "backslashreplace") if raw else ""
 
 
 def texts(elements: Elements, tag: Tag) -> tuple[str, ...]:
     """The parts of a text value of several, each without its padding."""
-    return tuple(part.strip() for part in text(elements, tag).split("\\"))
+    return tuple([part.strip() for part in text(elements, tag).split("\\")])
+
+
+def _number(written: str) -> float:
+    """A number as PS3.5 section 6.2 lets a Decimal String write it; float() alone would take "1_0".
+
+    Raises:
+        ValueError: it isn't one.
+    """
+    if not DECIMAL.fullmatch(written.strip(" ")):
+        raise ValueError("no Decimal String")
+    return float(written)
 
 
 def decimals(elements: Elements, tag: Tag, count: int, code: str) -> tuple[float, ...] | None:
@@ -30,7 +46,7 @@ def decimals(elements: Elements, tag: Tag, count: int, code: str) -> tuple[float
     if not value:
         return None
     try:
-        numbers = tuple(float(part) for part in value.split("\\"))
+        numbers = tuple([_number(part) for part in value.split("\\")])
     except ValueError:
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
@@ -41,8 +57,11 @@ def decimals(elements: Elements, tag: Tag, count: int, code: str) -> tuple[float
 
 def decimal(elements: Elements, tag: Tag) -> float | None:
     """A Decimal String of one number of no consequence: None when absent or unreadable."""
+    written = text(elements, tag)
+    if not written:
+        return None
     try:
-        number = float(text(elements, tag))
+        number = _number(written)
     except ValueError:
         return None
     return number if math.isfinite(number) else None
@@ -67,6 +86,14 @@ def word(elements: Elements, tag: Tag, code: str) -> int | None:
         raise refusal(code, f"{tag.name} isn't one 16-bit number", attribute=tag.name)
     number: int = struct.unpack(elements.encoding.byte_order + "H", raw)[0]
     return number
+
+
+def binaries(elements: Elements, tag: Tag, kind: Literal["H", "L", "d"]) -> tuple[Any, ...]:
+    """Binary values of no consequence (VR US, UL, FD): () when absent or of an impossible length."""
+    raw, size = elements.values.get(tag, b""), struct.calcsize(f"<{kind}")
+    if len(raw) % size:
+        return ()
+    return struct.unpack(f"{elements.encoding.byte_order}{len(raw) // size}{kind}", raw)
 
 
 def double(elements: Elements, tag: Tag) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.valuerep import DSfloat
@@ -27,12 +28,18 @@ def header(options: SeriesOptions, geometry: Geometry, k: int) -> Dataset:
         _series(options, geometry),
         _image(options, k),
         _plane(geometry, k),
-        _CT if options.modality == "CT" else _MR | {"SpacingBetweenSlices": _ds(geometry.slice_step)},
+        _CT if options.modality == "CT" else _MR | {"SpacingBetweenSlices": ds(geometry.slice_step)},
         _rescale(options, k),
     ):
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
     return dataset
+
+
+def about(options: SeriesOptions) -> dict[str, Any]:
+    """What any object of a series says of patient, study, series and itself, whatever its slices."""
+    nowhere = Geometry((1, 1, 1), np.eye(4))
+    return _patient_and_study(options) | _series(options, nowhere) | _image(options, 0)
 
 
 def put_pixels(dataset: Dataset, rows: NDArray[Any], options: SeriesOptions) -> None:
@@ -107,10 +114,10 @@ def _plane(geometry: Geometry, k: int) -> dict[str, Any]:
     """Image Plane (C.7.6.2); Pixel Spacing is between rows, then between columns."""
     along_row, down_rows, _ = geometry.spacing
     return {
-        "ImagePositionPatient": [_ds(v) for v in geometry.to_world([[0, 0, k]])[0]],
-        "ImageOrientationPatient": [_ds(v) for v in geometry.directions[:, :2].T.ravel()],
-        "PixelSpacing": [_ds(down_rows), _ds(along_row)],
-        "SliceThickness": _ds(geometry.slice_step),
+        "ImagePositionPatient": [ds(v) for v in geometry.to_world([[0, 0, k]])[0]],
+        "ImageOrientationPatient": [ds(v) for v in geometry.directions[:, :2].T.ravel()],
+        "PixelSpacing": [ds(down_rows), ds(along_row)],
+        "SliceThickness": ds(geometry.slice_step),
     }
 
 
@@ -144,9 +151,9 @@ def _rescale(options: SeriesOptions, k: int) -> dict[str, Any]:
     if pair is None:
         return {}
     slope, intercept = pair[k] if isinstance(pair[0], tuple) else pair
-    return {"RescaleIntercept": _ds(intercept), "RescaleSlope": _ds(slope)}
+    return {"RescaleIntercept": ds(intercept), "RescaleSlope": ds(slope)}
 
 
-def _ds(value: float) -> DSfloat:
+def ds(value: float) -> DSfloat:
     """A Decimal String of at most 16 characters, minus zero as zero."""
     return DSfloat(float(value) + 0.0, auto_format=True)

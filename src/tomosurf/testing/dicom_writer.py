@@ -129,7 +129,7 @@ def write_series(
         if "InstanceNumber" not in options.removed and "InstanceNumber" not in options.attributes:
             dataset.InstanceNumber = instance_number
         path = folder / options.file_name.format(number=file_number)
-        _save(dataset, path, SYNTAXES[options.syntax])
+        save(dataset, path, SYNTAXES[options.syntax])
         files.append(path)
         progress(f"write {options.series}", (k + 1) / len(numbers))
     return tuple(files)
@@ -204,7 +204,8 @@ def _pixels(dataset: Dataset) -> NDArray[Any]:
     return np.frombuffer(dataset.PixelData, dtype).reshape(dataset.Rows, dataset.Columns)
 
 
-def _save(dataset: Dataset, path: Path, syntax: str) -> None:
+def save(dataset: Dataset, path: Path, syntax: str) -> None:
+    """Write ``dataset`` with its file meta information, in the transfer syntax it is encoded in."""
     from pydicom import dcmwrite
     from pydicom.dataset import FileMetaDataset
 

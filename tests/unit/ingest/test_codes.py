@@ -8,7 +8,11 @@ import pytest
 from tomosurf.data import codes
 
 ROOT = Path(__file__).parents[3]
-STAGES = [p for stage in ("ingest", "volume") for p in sorted((ROOT / "src/tomosurf" / stage).glob("*.py"))]
+STAGES = [
+    p
+    for stage in ("ingest", "volume", "deidentify")
+    for p in sorted((ROOT / "src/tomosurf" / stage).glob("*.py"))
+]
 SOURCES = [*STAGES, ROOT / "src/tomosurf/pipeline.py"]
 
 

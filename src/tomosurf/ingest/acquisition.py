@@ -1,0 +1,84 @@
+"""What tells one acquisition of a place from another, as a header or a frame's functional groups say it."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date
+from typing import Literal
+
+from tomosurf.data.series import Acquisition
+from tomosurf.ingest.elements import Elements
+from tomosurf.ingest.tags import Tag
+from tomosurf.ingest.values import binaries, decimal, double, integer, text, texts
+
+DAY = 86400
+MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d{1,6})?)([+-]\d{4})?", re.ASCII)
+"""A date and a time together as PS3.5 section 6.2 writes them (VR DT, or DA and TM), to the second at least."""
+
+
+def acquisition_of(elements: Elements) -> Acquisition:
+    """The acquisition of one slice; what is absent or unreadable tells nothing."""
+    gradient = binaries(elements, Tag.DiffusionGradientOrientation, "d")
+    return Acquisition(
+        acquisition_number=_count(elements, Tag.FrameAcquisitionNumber, "H", Tag.AcquisitionNumber),
+        temporal_position=_count(elements, Tag.TemporalPositionIndex, "L", Tag.TemporalPositionIdentifier),
+        echo_time=_time(elements, Tag.EffectiveEchoTime, Tag.EchoTime),
+        trigger_time=_time(elements, Tag.NominalCardiacTriggerDelayTime, Tag.TriggerTime),
+        b_value=_finite(double(elements, Tag.DiffusionBValue)),
+        kernel=text(elements, Tag.ConvolutionKernel),
+        image_type=_image_type(elements),
+        echo_number=integer(elements, Tag.EchoNumbers),
+        gradient=gradient if len(gradient) == 3 and all(map(math.isfinite, gradient)) else (),
+        inversion_time=decimal(elements, Tag.InversionTime),
+        flip_angle=decimal(elements, Tag.FlipAngle),
+        reference_time=decimal(elements, Tag.FrameReferenceTime),
+        acquisition_time=_moment(elements),
+        stack=text(elements, Tag.StackID),
+        dimensions=binaries(elements, Tag.DimensionIndexValues, "L"),
+    )
+
+
+def _count(elements: Elements, own: Tag, kind: Literal["H", "L"], classic: Tag) -> int | None:
+    """A frame's number, else that of a classic slice."""
+    numbers = binaries(elements, own, kind)
+    return int(numbers[0]) if len(numbers) == 1 else integer(elements, classic)
+
+
+def _time(elements: Elements, own: Tag, classic: Tag) -> float | None:
+    """A frame's time in ms, else that of a classic slice."""
+    time = _finite(double(elements, own))
+    return decimal(elements, classic) if time is None else time
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _image_type(elements: Elements) -> tuple[str, ...]:
+    """Frame Type where there is one, else Image Type; trailing empty values count for nothing."""
+    tag = Tag.FrameType if text(elements, Tag.FrameType) else Tag.ImageType
+    values = list(texts(elements, tag))
+    while values and not values[-1]:
+        values.pop()
+    return tuple(values)
+
+
+def _moment(elements: Elements) -> float | None:
+    """Seconds from a day long past to the acquisition, whole if known to the second."""
+    both = text(elements, Tag.AcquisitionDate) + text(elements, Tag.AcquisitionTime)
+    for written in (
+        text(elements, Tag.FrameAcquisitionDateTime),
+        text(elements, Tag.AcquisitionDateTime),
+        both,
+    ):
+        found = MOMENT.fullmatch(written)
+        if found is None:
+            continue
+        year, month, day, hour, minute = map(int, found.groups()[:5])
+        try:
+            days = date(year, month, day).toordinal()
+        except ValueError:
+            continue
+        return days * DAY + hour * 3600 + minute * 60 + float(found[6])
+    return None
