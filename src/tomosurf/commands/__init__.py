@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 
 from tomosurf.commands import (
+    deidentify,
     demo,
     doctor,
     inspect,
@@ -26,6 +27,7 @@ COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
         "run": run,
         "inspect": inspect,
         "volume": volume,
+        "deidentify": deidentify,
         "segment": segment,
         "surface": surface,
         "models": models,

@@ -26,6 +26,7 @@ def configure(parser: ArgumentParser) -> None:
         help="what to build: a name from `tomosurf protocols` or a YAML file; repeatable; default: all that fit",
     )
     add_device(parser)
+    add_policy(parser)
     parser.add_argument(
         "--format", metavar="NAMES", help="mesh formats, comma-separated; default: the protocol's"
     )
@@ -36,6 +37,16 @@ def add_device(parser: ArgumentParser) -> None:
     """The argument ``--device``, the same for all commands that run a network."""
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run"
+    )
+
+
+def add_policy(parser: ArgumentParser) -> None:
+    """The argument ``--policy``, the same for all commands that build volumes."""
+    parser.add_argument(
+        "--policy",
+        choices=("strict", "repair"),
+        default="strict",
+        help="missing slices and uneven steps: refuse them, or interpolate a few and mark them",
     )
 
 
@@ -61,7 +72,9 @@ def execute(arguments: Namespace, console: Console) -> int:
     from tomosurf.pipeline import RunOptions, run
 
     protocols = [load_protocol(name) for name in dict.fromkeys(arguments.protocol)]
-    options = RunOptions(arguments.device, formats(arguments.format), not arguments.no_pictures)
+    options = RunOptions(
+        arguments.device, formats(arguments.format), not arguments.no_pictures, arguments.policy
+    )
     with console.progress() as progress:
         outcome = run(arguments.input, arguments.output, protocols, options, progress)
     console.emit(as_document(outcome))
@@ -85,6 +98,7 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
         "refused": [notice.as_dict() for notice in outcome.refused],
         "skipped": [notice.as_dict() for notice in outcome.skipped],
         "warnings": [notice.as_dict() for notice in outcome.warnings],
+        "selection": [selected.as_dict() for selected in outcome.selection],
     }
 
 

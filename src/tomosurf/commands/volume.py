@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from tomosurf.commands.run import add_policy
 from tomosurf.console import Console
 
 if TYPE_CHECKING:
+    from tomosurf.data.series import Intake
     from tomosurf.data.volume import Volume
+    from tomosurf.deidentify.mask import Mask
 
 HELP = "write one NIfTI volume a series, and ingest.json with what was refused and why"
 
@@ -20,6 +24,15 @@ def configure(parser: ArgumentParser) -> None:
     """Arguments of ``volume``."""
     parser.add_argument("input", type=Path, help="folder (any depth), one file, or a ZIP")
     parser.add_argument("-o", "--output", type=Path, required=True, help="where the files are written")
+    add_policy(parser)
+    parser.add_argument(
+        "--deidentify",
+        action="store_true",
+        help="digests that nobody can trace back or confirm, and no names of files",
+    )
+    parser.add_argument(
+        "--rectify", action="store_true", help="resample stacks that lean (tilted gantry) onto right angles"
+    )
 
 
 def execute(arguments: Namespace, console: Console) -> int:
@@ -27,21 +40,26 @@ def execute(arguments: Namespace, console: Console) -> int:
     from tomosurf.ingest.read import read
     from tomosurf.pipeline import build_volumes
 
+    mask: Mask | None = None
     volumes: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="tomosurf-") as workspace, console.progress() as progress:
         intake = read(arguments.input, progress, workspace=Path(workspace))
+        if arguments.deidentify:
+            mask = _mask_of(intake)
         refused = list(intake.refused)
         arguments.output.mkdir(parents=True, exist_ok=True)
         for study in intake.studies:
             for series in study.series:
-                built, more = build_volumes([series], progress)
+                built, more = build_volumes([series], progress, arguments.policy, rectified=arguments.rectify)
                 refused += more
-                volumes += [_write(volume, arguments.output) for volume in built.values()]
+                volumes += [_write(volume, arguments.output, mask) for volume in built.values()]
+    notices = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
     document = {
         "volumes": volumes,
-        "refused": [notice.as_dict() for notice in refused],
-        "skipped": [notice.as_dict() for notice in intake.skipped],
-        "warnings": [notice.as_dict() for notice in intake.warnings],
+        **{
+            kind: [(mask.notice(one) if mask else one).as_dict() for one in several]
+            for kind, several in notices.items()
+        },
     }
     _write_text(arguments.output / "ingest.json", json.dumps(document, indent=2) + "\n")
     console.emit(document)
@@ -56,15 +74,28 @@ def execute(arguments: Namespace, console: Console) -> int:
         for v in volumes
     ]
     console.table("Volumes", ["file", "modality", "voxels", "values", "unit"], rows)
+    for volume in volumes:
+        for entry in volume["ledger"]:
+            console.say(f"  {volume['file']}: {entry['code']}: {entry['message']}")
     for notice in refused:
         console.warn(f"refused: {notice.code}: {notice.message} {notice.advice}".rstrip())
     return 0 if volumes else 3
 
 
-def _write(volume: Volume, output: Path) -> dict[str, Any]:
+def _mask_of(intake: Intake) -> Mask:
+    """A mask over every file of an intake."""
+    from tomosurf.deidentify.mask import Mask, names_of
+
+    taken = {i.name for study in intake.studies for series in study.series for i in series.instances}
+    return Mask(taken | names_of((*intake.refused, *intake.skipped, *intake.warnings)))
+
+
+def _write(volume: Volume, output: Path, mask: Mask | None) -> dict[str, Any]:
     """Write one volume and describe it; the file appears whole or not at all."""
     from tomosurf.registry import EXPORTERS
 
+    if mask is not None:
+        volume = replace(volume, series=mask.digest(volume.series))
     exporter = EXPORTERS.load("nifti")
     name = f"{volume.series}{exporter.suffix}"
     partial = output / f".partial-{name}"
@@ -85,7 +116,7 @@ def _write(volume: Volume, output: Path) -> dict[str, Any]:
         "min": float(volume.array.min()),
         "max": float(volume.array.max()),
         "slices": volume.array.shape[2],
-        "phase": None,
+        "phase": volume.phase or None,
         "ledger": [entry.as_dict() for entry in volume.ledger],
     }
 
