@@ -9,13 +9,20 @@ from tempfile import TemporaryDirectory
 
 from prefect import flow
 
+from tomosurf.data.volume import Policy
 from tomosurf.errors import InputRefused
 
 from . import tasks
 
 
 @flow(name="process-study")
-def process_study(path: str, output: str, protocols: Sequence[str] = (), device: str = "auto") -> list[str]:
+def process_study(
+    path: str,
+    output: str,
+    protocols: Sequence[str] = (),
+    device: str = "auto",
+    policy: Policy = "strict",
+) -> list[str]:
     """Run the whole job on ``path``; returns the case folders.
 
     Args:
@@ -23,6 +30,7 @@ def process_study(path: str, output: str, protocols: Sequence[str] = (), device:
         output: where case folders are made; ``ingest.json`` beside them says what was refused or skipped.
         protocols: names or YAML files; none means every shipped protocol that fits.
         device: "auto", "cpu" or "cuda".
+        policy: "strict" refuses stacks with missing slices or uneven steps, "repair" interpolates within limits.
 
     Raises:
         InputRefused: nothing usable; the message counts the codes and names the file that says more.
@@ -31,7 +39,7 @@ def process_study(path: str, output: str, protocols: Sequence[str] = (), device:
     target.mkdir(parents=True, exist_ok=True)
     folders = []
     with TemporaryDirectory(prefix=".work-", dir=target) as work:
-        plans = tasks.ingest(path, list(protocols), work)
+        plans = tasks.ingest(path, list(protocols), work, policy)
         notices = Path(work) / "ingest.json"
         notices.replace(target / notices.name)
         for plan in plans:

@@ -18,8 +18,9 @@ from prefect.tasks import Task
 
 from tomosurf import pipeline, store
 from tomosurf.config import Protocol, load_protocol
-from tomosurf.data.case import InputFile
+from tomosurf.data.case import Case, InputFile
 from tomosurf.data.notice import Notice
+from tomosurf.data.volume import Policy
 from tomosurf.errors import TomosurfError
 from tomosurf.ingest.read import read
 from tomosurf.pipeline import RunOptions
@@ -32,7 +33,7 @@ async def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) 
 
 
 @task(name="ingest", retries=2, retry_delay_seconds=5, retry_condition_fn=worth_retrying)
-def ingest(source: str, protocols: Sequence[str], work: str) -> list[str]:
+def ingest(source: str, protocols: Sequence[str], work: str, policy: Policy = "strict") -> list[str]:
     """Slices to volumes. Returns one plan file a study; what was refused or skipped goes to ingest.json."""
     chosen = [load_protocol(name) for name in protocols]
     folder = Path(work)
@@ -40,8 +41,8 @@ def ingest(source: str, protocols: Sequence[str], work: str) -> list[str]:
     refused = list(intake.refused)
     plans = []
     for study in intake.studies:
-        plan = pipeline.make_plan(study, chosen, intake.warnings)
-        volumes, more = pipeline.build_volumes(plan.series)
+        plan = pipeline.make_plan(study, chosen, intake.warnings, policy)
+        volumes, more = pipeline.build_volumes(plan.series, policy=policy)
         refused += [*plan.refused, *more]
         for digest, volume in volumes.items():
             store.save_volume(volume, folder / f"{digest}.npz")
@@ -56,7 +57,13 @@ def ingest(source: str, protocols: Sequence[str], work: str) -> list[str]:
         if jobs:
             notices = [asdict(notice) for notice in (*plan.refused, *more, *plan.warnings)]
             inputs = [asdict(entry) for entry in plan.inputs()]
-            content = {"study": plan.study, "inputs": inputs, "jobs": jobs, "notices": notices}
+            content = {
+                "study": plan.study,
+                "policy": policy,
+                "inputs": inputs,
+                "jobs": jobs,
+                "notices": notices,
+            }
             path = folder / f"{plan.study}.plan.json"
             path.write_text(json.dumps(content), encoding="utf-8")
             plans.append(str(path))
@@ -101,5 +108,7 @@ def export_and_report(plan: str, parts: Sequence[Mapping[str, str]], output: str
         for part in parts
     ]
     notices = [Notice(**{**entry, "files": tuple(entry["files"])}) for entry in content["notices"]]
-    case = pipeline.gather_case(content["study"], inputs, protocols, volumes, surfaces, notices)
-    return str(pipeline.write_case(case, protocols, Path(output), RunOptions(device)).folder)
+    options = RunOptions(device, policy=content["policy"])
+    case = Case(content["study"], "", inputs, tuple(volumes), notices=tuple(notices))
+    case = pipeline.gather_case(case, protocols, surfaces, options)
+    return str(pipeline.write_case(case, protocols, Path(output), options).folder)

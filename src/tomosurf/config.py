@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tomosurf import resources
 from tomosurf.data.segmentation import Code, Segment
 from tomosurf.errors import ConfigError, UnknownNameError
+from tomosurf.frozen import Frozen
+from tomosurf.series_rule import SeriesRule
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class Frozen(BaseModel):
-    """Base of all configuration: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CodeSpec(Frozen):
@@ -95,18 +91,6 @@ class NetworkMethod(Frozen):
 
     method: Literal["network"]
     model: str
-
-
-class SeriesRule(Frozen):
-    """Which series a protocol takes: modality, least number of slices, largest box in mm (sorted edges).
-
-    ``take`` "best" uses the one with the most voxels; "all" builds every series that fits.
-    """
-
-    modality: str
-    min_slices: int = Field(default=3, ge=2)
-    max_extent_mm: float | None = Field(default=None, gt=0)
-    take: Literal["best", "all"] = "best"
 
 
 class RefineRule(Frozen):

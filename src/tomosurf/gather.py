@@ -13,7 +13,7 @@ from tomosurf.config import Protocol
 from tomosurf.data.case import Case, InputFile
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
-from tomosurf.data.volume import Volume
+from tomosurf.data.volume import Policy, Volume
 
 SIDES: Mapping[str, str] = {"L": "left", "R": "right"}
 """DICOM Laterality (0020,0060) in words."""
@@ -85,10 +85,12 @@ def identity_of(
     inputs: Sequence[InputFile],
     protocols: Sequence[Protocol],
     segmentations: Sequence[Segmentation],
+    policy: Policy = "strict",
 ) -> str:
-    """12 hexadecimal digits of what determines a case: slices, protocols, models and tomosurf's version.
+    """12 hexadecimal digits of what determines a case: slices, protocols, models, policy, tomosurf's version.
 
-    The same slices and protocols give the same folder; another model or protocol gives another beside it.
+    The same slices and protocols give the same folder; another model, protocol or policy gives another beside
+    it.
     """
     content: dict[str, Any] = {
         "version": __version__,
@@ -97,5 +99,7 @@ def identity_of(
         "protocols": [protocol.digest() for protocol in protocols],
         "models": [segmentation.provenance.get("weights_sha256") for segmentation in segmentations],
     }
+    if policy != "strict":
+        content["policy"] = policy
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

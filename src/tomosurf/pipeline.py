@@ -9,9 +9,10 @@ own, because a flow calls the same ones and keeps what lies between them on disk
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from tomosurf import case_folder
 from tomosurf.config import Protocol, load_protocol, protocol_names
@@ -22,21 +23,31 @@ from tomosurf.data.mesh import Scene
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.series import Series, Study
-from tomosurf.data.volume import Volume
+from tomosurf.data.volume import Policy, Volume
 from tomosurf.errors import ConfigError, InputRefused
 from tomosurf.gather import gather, identity_of
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.select import Verdict, choose
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a caller may choose: the device, the mesh formats (None: as the protocols say), pictures or none."""
+    """What a caller may choose.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        exports: the mesh formats; None: as the protocols say.
+        pictures: whether views are rendered.
+        policy: what happens to stacks with missing slices or uneven steps: "strict" refuses, "repair"
+            interpolates within limits, and says so in the manifest.
+    """
 
     device: str = "auto"
     exports: tuple[str, ...] | None = None
     pictures: bool = True
+    policy: Policy = "strict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +59,30 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Selected:
+    """One protocol's verdict on one series of a study."""
+
+    study: str
+    protocol: str
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {"study": self.study, "protocol": self.protocol, **self.verdict.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build from one study; which of its series can't be used, and what is odd about the others."""
+    """What to build from one study; which of its series can't be used, and what is odd about the others.
+
+    ``selection`` says for every protocol and usable series why it was or wasn't taken.
+    """
 
     study: str
     jobs: tuple[Job, ...]
     refused: tuple[Notice, ...] = ()
     warnings: tuple[Notice, ...] = ()
+    selection: tuple[Selected, ...] = ()
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -63,7 +91,7 @@ class Plan:
 
     def inputs(self) -> tuple[InputFile, ...]:
         """Digest of every slice that goes in."""
-        return tuple(InputFile(i.sha256, s.digest) for s in self.series for i in s.instances)
+        return tuple(dict.fromkeys(InputFile(i.sha256, s.digest) for s in self.series for i in s.instances))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +126,8 @@ class Outcome:
     cases: tuple[CaseResult, ...] = ()
     refused: tuple[Notice, ...] = ()
     skipped: tuple[Notice, ...] = ()
-    warnings: tuple[Notice, ...] = field(default=())
+    warnings: tuple[Notice, ...] = ()
+    selection: tuple[Selected, ...] = ()
 
 
 def run(
@@ -129,21 +158,23 @@ def run(
         intake = read(source, progress, workspace=Path(workspace))
         cases: list[CaseResult] = []
         refused = list(intake.refused)
+        selection: list[Selected] = []
         for study in intake.studies:
-            plan = make_plan(study, protocols, intake.warnings)
+            plan = make_plan(study, protocols, intake.warnings, options.policy)
             refused += plan.refused
+            selection += plan.selection
             if plan.jobs:
                 result, more = run_case(plan, output, options, progress)
                 cases += result
                 refused += more
-        return Outcome(tuple(cases), tuple(refused), intake.skipped, intake.warnings)
+        return Outcome(tuple(cases), tuple(refused), intake.skipped, intake.warnings, tuple(selection))
 
 
 def run_case(
     plan: Plan, output: Path, options: RunOptions, progress: Progress = silent
 ) -> tuple[list[CaseResult], list[Notice]]:
     """One study from its plan to its case folder; a series that can't be decoded is refused, the rest is made."""
-    volumes, refused = build_volumes(plan.series, progress)
+    volumes, refused = build_volumes(plan.series, progress, options.policy)
     jobs = [job for job in plan.jobs if job.series.digest in volumes]
     if not jobs:
         return [], refused
@@ -151,11 +182,17 @@ def run_case(
     protocols = [job.protocol for job in jobs]
     parts = [build_surfaces(volumes[job.series.digest], job.protocol, options, progress) for job in jobs]
     notices = (*plan.refused, *refused, *plan.warnings)
-    case = gather_case(plan.study, plan.inputs(), protocols, list(volumes.values()), parts, notices)
+    case = Case(plan.study, "", plan.inputs(), tuple(volumes.values()), notices=notices)
+    case = gather_case(case, protocols, parts, options)
     return [write_case(case, protocols, output, options, progress)], refused
 
 
-def make_plan(study: Study, protocols: Sequence[Protocol] = (), warnings: Sequence[Notice] = ()) -> Plan:
+def make_plan(
+    study: Study,
+    protocols: Sequence[Protocol] = (),
+    warnings: Sequence[Notice] = (),
+    policy: Policy = "strict",
+) -> Plan:
     """Which protocol runs on which series of ``study``, from headers alone.
 
     A series whose geometry is refused is left out and told in ``refused``; so is a study that no protocol
@@ -172,25 +209,11 @@ def make_plan(study: Study, protocols: Sequence[Protocol] = (), warnings: Sequen
     usable, refused = [], []
     for series in study.series:
         try:
-            usable.append((series, examine(series)))
+            usable.append((series, examine(series, policy=policy)))
         except InputRefused as error:
             refused.append(Notice.of(error))
-    jobs = []
-    for protocol in chosen:
-        rule = protocol.series
-        fitting = [
-            (geometry, series)
-            for series, geometry in usable
-            if series.modality == rule.modality
-            and geometry.shape[2] >= rule.min_slices
-            and (rule.max_extent_mm is None or max(geometry.extent) <= rule.max_extent_mm)
-        ]
-        # most voxels first; the digest makes a tie come out the same every time
-        fitting.sort(
-            key=lambda entry: (-entry[0].shape[0] * entry[0].shape[1] * entry[0].shape[2], entry[1].digest)
-        )
-        taken = fitting if rule.take == "all" else fitting[:1]
-        jobs += [Job(protocol, series) for _, series in taken]
+    choices = [(protocol, choose(usable, protocol.series)) for protocol in chosen]
+    jobs = [Job(protocol, series) for protocol, choice in choices for series in choice.taken]
     if usable and not jobs:
         refused.append(
             notice(
@@ -199,19 +222,30 @@ def make_plan(study: Study, protocols: Sequence[Protocol] = (), warnings: Sequen
         )
     used = {job.series.digest for job in jobs}
     kept = tuple(warning for warning in warnings if warning.series in used)
-    return Plan(study.digest, tuple(jobs), tuple(refused), kept)
+    selection = tuple(
+        Selected(study.digest, protocol.name, verdict)
+        for protocol, choice in choices
+        for verdict in choice.considered
+    )
+    return Plan(study.digest, tuple(jobs), tuple(refused), kept, selection)
 
 
 def build_volumes(
-    series: Iterable[Series], progress: Progress = silent
+    series: Iterable[Series],
+    progress: Progress = silent,
+    policy: Policy = "strict",
+    *,
+    rectified: bool = False,
 ) -> tuple[dict[str, Volume], list[Notice]]:
-    """Series digest to volume, and why others were refused."""
+    """Series digest to volume, and why others were refused; ``rectified`` puts leaning stacks on right angles."""
     from tomosurf.volume.build import build
+    from tomosurf.volume.rectify import rectify
 
     volumes, refused = {}, []
     for one in series:
         try:
-            volumes[one.digest] = build(one, progress)
+            volume = build(one, progress, policy=policy)
+            volumes[one.digest] = rectify(volume, progress) if rectified else volume
         except InputRefused as error:
             refused.append(Notice.of(error))
     return volumes, refused
@@ -245,19 +279,18 @@ def build_surfaces(
 
 
 def gather_case(
-    study: str,
-    inputs: tuple[InputFile, ...],
-    protocols: Sequence[Protocol],
-    volumes: Sequence[Volume],
-    parts: Sequence[Surfaces],
-    notices: Sequence[Notice] = (),
+    case: Case, protocols: Sequence[Protocol], parts: Sequence[Surfaces], options: RunOptions = RunOptions()
 ) -> Case:
-    """All jobs of a study as one case, measured and checked; ``protocols[n]`` gave ``parts[n]``."""
+    """All jobs of a study as one case, measured and checked; ``protocols[n]`` gave ``parts[n]``.
+
+    ``case`` comes with its study, inputs, volumes and notices; the identity is computed here.
+    """
     from tomosurf.qc.run import run_checks
 
-    identity = identity_of(study, inputs, protocols, [part.segmentation for part in parts])
+    segmentations = [part.segmentation for part in parts]
+    identity = identity_of(case.study, case.inputs, protocols, segmentations, options.policy)
     results = [(p, part.segmentation, part.scene) for p, part in zip(protocols, parts, strict=True)]
-    case = gather(Case(study, identity, inputs, tuple(volumes), notices=tuple(notices)), results)
+    case = gather(replace(case, identity=identity), results)
     return replace(case, findings=run_checks(case))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,26 @@ def test_the_flow_makes_what_the_plain_run_makes_and_tells_prefect_nothing_of_th
     assert b"process-study" in database
     for secret in (b"Phantom^", b"0001.dcm", b"2.25."):
         assert secret not in database
+
+
+@pytest.mark.slow
+def test_the_tasks_carry_the_policy_to_the_case(small_ct, tmp_path):
+    from flows import tasks
+
+    folder = shutil.copytree(small_ct, tmp_path / "in")
+    (folder / "0020.dcm").unlink()
+    work = tmp_path / "work"
+    work.mkdir()
+    assert tasks.ingest.fn(str(folder), ["ct-bone"], str(work)) == []
+    (plan,) = tasks.ingest.fn(str(folder), ["ct-bone"], str(work), "repair")
+    (job,) = json.loads(Path(plan).read_text())["jobs"]
+    part = tasks.surface.fn(job, tasks.segment.fn(job, f"{plan}.npz", "cpu"))
+    made = Path(tasks.export_and_report.fn(plan, [part], str(tmp_path / "flow"), "cpu"))
+    options = RunOptions("cpu", pictures=False, policy="repair")
+    plain = run(folder, tmp_path / "plain", [load_protocol("ct-bone")], options).cases[0]
+    assert made.name == plain.folder.name
+    assert read_manifest(made).volumes == read_manifest(plain.folder).volumes
+    assert read_manifest(made).meshes == plain.manifest.meshes
 
 
 @pytest.mark.slow

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from tomosurf import resources
 from tomosurf.cli import main
+from tomosurf.data.geometry import Geometry
+from tomosurf.testing.dicom_writer import write_series
 from tomosurf.testing.phantoms import Ball
 
 HEAVY = ("torch", "monai", "vtkmodules", "vtk", "SimpleITK", "prefect")
@@ -35,7 +38,7 @@ def test_run_prints_the_words_of_the_interface(small_ct, tmp_path, capsys):
         == 0
     )
     document = spoken(capsys)
-    assert set(document) >= {"cases", "refused", "skipped"}
+    assert set(document) >= {"cases", "refused", "skipped", "selection"}
     case = document["cases"][0]
     assert set(case) == {"folder", "study", "usable", "findings", "meshes"}
     mesh = case["meshes"][0]
@@ -92,6 +95,22 @@ def test_inspect_reads_headers_and_tells_the_verdict(small_ct, capsys):
     assert "64 x 60 x 48" in capsys.readouterr().out
 
 
+def test_inspect_shows_what_a_protocol_would_take_and_why_not(small_ct, tmp_path, capsys):
+    assert main(["inspect", str(small_ct), "--protocol", "ct-bone", "--json"]) == 0
+    (entry,) = spoken(capsys)["selection"]
+    assert (entry["protocol"], entry["taken"], entry["score"], entry["reasons"]) == (
+        "ct-bone",
+        True,
+        0.0,
+        ["fits"],
+    )
+    mine = tmp_path / "mine.yaml"
+    text = (resources.folder("configs") / "protocols" / "ct-bone.yaml").read_text()
+    mine.write_text(text.replace("min_slices: 10", "require: {description: venous}"))
+    assert main(["inspect", str(small_ct), "--protocol", str(mine)]) == 0
+    assert "description doesn't match" in capsys.readouterr().out
+
+
 def test_volume_writes_one_file_a_series_and_what_was_refused(small_ct, tmp_path, capsys):
     assert main(["volume", str(small_ct), "-o", str(tmp_path), "--json"]) == 0
     document = spoken(capsys)
@@ -101,6 +120,39 @@ def test_volume_writes_one_file_a_series_and_what_was_refused(small_ct, tmp_path
     assert image.shape == tuple(entry["shape"])
     assert np.allclose(image.affine, np.diag([-1, -1, 1, 1]) @ entry["affine_lps"], atol=1e-4)
     assert (entry["unit"], entry["min"], entry["max"]) == ("HU", -1000, 700)
+
+
+def test_policy_and_rectify_change_exit_codes_and_ledgers(tmp_path, capsys):
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    affine[1, 2] = 0.8
+    grid = Geometry((12, 12, 9), affine)
+    write_series(tmp_path / "in", np.full(grid.shape, 1100, np.int16), grid)[4].unlink()
+    source, out = str(tmp_path / "in"), tmp_path / "out"
+    assert main(["volume", source, "-o", str(out), "--json"]) == 3
+    assert [notice["code"] for notice in spoken(capsys)["refused"]] == ["missing_slice"]
+    assert [path.name for path in out.iterdir()] == ["ingest.json"]
+    assert main(["inspect", source, "--json"]) == 3
+    assert spoken(capsys)["series"][0]["verdict"] == "missing_slice"
+    assert main(["inspect", source, "--policy", "repair", "--json"]) == 0
+    verdict = spoken(capsys)["series"][0]
+    assert (verdict["verdict"], verdict["shape"]) == ("ok", [12, 12, 9])
+    assert "1 of 9 slices" in verdict["message"]
+    assert main(["volume", source, "-o", str(out), "--policy", "repair", "--json"]) == 0
+    (entry,) = spoken(capsys)["volumes"]
+    assert np.allclose(entry["affine_lps"], affine, atol=1e-6)
+    assert not entry["orthogonal"]
+    assert [(e["code"], e["slices"]) for e in entry["ledger"]] == [
+        ("gantry_tilt", []),
+        ("missing_slice", [4]),
+        ("interpolated_slice", [4]),
+    ]
+    arguments = ["volume", source, "-o", str(out), "--policy", "repair", "--rectify"]
+    assert main([*arguments, "--json"]) == 0
+    (entry,) = spoken(capsys)["volumes"]
+    assert entry["orthogonal"]
+    assert [e["code"] for e in entry["ledger"]] == ["missing_slice", "interpolated_slice", "rectified"]
+    assert main(arguments) == 0
+    assert "interpolated_slice: 1 of 9 slices" in capsys.readouterr().out
 
 
 def test_surface_turns_anyones_label_map_into_meshes(tmp_path, capsys):
@@ -174,3 +226,28 @@ def test_a_case_that_was_changed_is_not_for_use(small_ct, tmp_path, capsys):
     assert main(["verify", str(folder)]) == 4
     assert "meshes/skin.stl" in capsys.readouterr().err
     assert main(["verify", str(tmp_path / "nowhere")]) == 3
+
+
+def test_deidentify_says_what_it_wrote_and_what_not(small_ct, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for path in sorted(small_ct.iterdir())[:2]:
+        (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "in" / "zz-doe.txt").write_text("no slice")
+    (tmp_path / "key").write_bytes(bytes(32))
+    arguments = [
+        "deidentify",
+        str(tmp_path / "in"),
+        "-o",
+        str(tmp_path / "out"),
+        "--key-file",
+        str(tmp_path / "key"),
+    ]
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert sorted(document["files"]) == sorted(
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.dcm")
+    )
+    assert [(n["code"], n["files"]) for n in document["skipped"]] == [("no_dicom", ["input-000003"])]
+    assert main(arguments) == 2  # the output isn't empty any more
+    (tmp_path / "none").mkdir()
+    assert main(["deidentify", str(tmp_path / "none"), "-o", str(tmp_path / "out2")]) == 3

@@ -79,6 +79,8 @@ def test_identity_follows_what_determines_the_result_and_nothing_else():
         identity_of("study", files[:1], [BONE], [part("a", "bone")]),
         identity_of("other", files, [BONE], [part("a", "bone")]),
         identity_of("study", files, [SKIN], [part("a", "bone")]),
+        identity_of("study", files, [BONE], [part("a", "bone")], "repair"),
     ]
-    assert len({base, *others}) == 4
+    assert base == identity_of("study", files, [BONE], [part("a", "bone")], "strict")
+    assert len({base, *others}) == 5
     assert len(base) == 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from tomosurf.config import load_protocol
 from tomosurf.data.geometry import Geometry
 from tomosurf.ingest.read import read
 from tomosurf.pipeline import RunOptions, run
+from tomosurf.series_rule import Preference
 from tomosurf.testing.dicom_writer import SeriesOptions, write_series
+from tomosurf.verify import rebuild
 
 QUICK = RunOptions(device="cpu", pictures=False)
 BALL_MM3 = 4 / 3 * np.pi * 30.0**3
@@ -91,3 +94,82 @@ def test_best_takes_the_finest_series_and_all_takes_every_one(small_ct, tmp_path
     assert [len(job.series.instances) for job in pipeline.make_plan(study, [every]).jobs] == [48, 12]
     small = bone.model_copy(update={"series": bone.series.model_copy(update={"max_extent_mm": 110.0})})
     assert [len(job.series.instances) for job in pipeline.make_plan(study, [small]).jobs] == [12]
+
+
+def test_the_plan_says_why_each_series_was_or_was_not_taken(small_ct, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(small_ct, folder / "fine")
+    grid = Geometry((20, 20, 12), np.diag([5.0, 5, 5, 1]))
+    options = SeriesOptions(study="small", series="b", attributes={"ContrastBolusAgent": "agent"})
+    write_series(folder / "coarse", np.full(grid.shape, 1064, np.int16), grid, options)
+    bone = load_protocol("ct-bone")
+    prefer = (Preference(contrast=True, weight=3),)
+    wanting = bone.model_copy(update={"series": bone.series.model_copy(update={"prefer": prefer})})
+    plan = pipeline.make_plan(read(folder).studies[0], [wanting])
+    assert [len(job.series.instances) for job in plan.jobs] == [12]
+    assert sorted((s.protocol, s.verdict.taken, s.verdict.score) for s in plan.selection) == [
+        ("ct-bone", False, 0.0),
+        ("ct-bone", True, 3.0),
+    ]
+    outcome = run(folder, tmp_path / "out", [load_protocol("mr-hippocampus")], QUICK)
+    assert [s.verdict.reasons[0] for s in outcome.selection] == ["modality isn't MR"] * 2
+
+
+@pytest.fixture
+def gapped_ct(small_ct, tmp_path):
+    """The small series without two of its slices."""
+    folder = shutil.copytree(small_ct, tmp_path / "gapped")
+    for name in ("0020.dcm", "0031.dcm"):
+        (folder / name).unlink()
+    return folder
+
+
+def test_repair_makes_the_case_and_marks_it_everywhere(gapped_ct, tmp_path):
+    bone = [load_protocol("ct-bone")]
+    strict = run(gapped_ct, tmp_path / "out", bone, QUICK)
+    assert not strict.cases
+    assert [notice.code for notice in strict.refused] == ["missing_slice"]
+    (case,) = run(gapped_ct, tmp_path / "out", bone, replace(QUICK, policy="repair")).cases
+    manifest = case.manifest
+    assert manifest.usable
+    assert manifest.meshes[0].volume_mm3 == pytest.approx(BALL_MM3, rel=0.02)
+    assert [(entry["code"], tuple(entry["slices"])) for entry in manifest.volumes[0].ledger] == [
+        ("missing_slice", (19, 30)),
+        ("interpolated_slice", (19, 30)),
+    ]
+    assert ("repaired_slices", "warning") in {(f.check, f.severity) for f in manifest.findings}
+    report = (case.folder / "report.html").read_text(encoding="utf-8")
+    assert "Slices were interpolated" in report
+    assert "Nothing was repaired" not in report
+    assert rebuild(case.folder).ok
+
+
+def test_policies_never_share_a_folder_even_where_there_is_nothing_to_repair(small_ct, tmp_path):
+    bone = [load_protocol("ct-bone")]
+    strict = run(small_ct, tmp_path, bone, QUICK).cases[0]
+    repair = run(small_ct, tmp_path, bone, replace(QUICK, policy="repair")).cases[0]
+    assert strict.folder != repair.folder
+    assert strict.manifest.meshes == repair.manifest.meshes
+    assert "Nothing was repaired or interpolated" in (repair.folder / "report.html").read_text("utf-8")
+
+
+def test_a_gap_wider_than_repair_allows_is_refused_under_its_code(small_ct, tmp_path):
+    folder = shutil.copytree(small_ct, tmp_path / "in")
+    for number in range(20, 24):
+        (folder / f"{number:04d}.dcm").unlink()
+    outcome = run(folder, tmp_path / "out", [load_protocol("ct-bone")], replace(QUICK, policy="repair"))
+    assert [notice.code for notice in outcome.refused] == ["missing_slice"]
+    assert "at most 3 slices in a row, here 4" in outcome.refused[0].message
+
+
+def test_volumes_on_right_angles(tmp_path):
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    affine[1, 2] = 1.0
+    grid = Geometry((16, 16, 8), affine)
+    write_series(tmp_path / "in", np.full(grid.shape, 1100, np.int16), grid)
+    series = read(tmp_path / "in").studies[0].series
+    (leaning,) = pipeline.build_volumes(series)[0].values()
+    (straight,) = pipeline.build_volumes(series, rectified=True)[0].values()
+    assert leaning.geometry.coincides(grid)
+    assert straight.geometry.is_orthogonal
+    assert [entry.code for entry in straight.ledger] == ["rectified"]

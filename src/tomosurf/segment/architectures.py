@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tomosurf.config import Frozen
+from tomosurf.frozen import Frozen
 
 Size = Annotated[int, Field(ge=1, le=64)]
 Triple = tuple[Size, Size, Size]

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tomosurf.config import Frozen, SegmentSpec, parse, read_yaml
+from tomosurf.config import SegmentSpec, parse, read_yaml
 from tomosurf.errors import ModelError
+from tomosurf.frozen import Frozen
 from tomosurf.segment.architectures import Architecture
 
 FILE_NAME = "model.yaml"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from tomosurf.config import Frozen, parse, read_yaml
+from tomosurf.config import parse, read_yaml
+from tomosurf.frozen import Frozen
 from tomosurf.segment.spec import ModelDescription
 
 
