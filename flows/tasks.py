@@ -41,7 +41,7 @@ def ingest(source: str, protocols: Sequence[str], work: str, policy: Policy = "s
     refused = list(intake.refused)
     plans = []
     for study in intake.studies:
-        plan = pipeline.make_plan(study, chosen, intake.warnings, policy)
+        plan = pipeline.make_plan(study, chosen, pipeline.told(intake), policy)
         volumes, more = pipeline.build_volumes(plan.series, policy=policy)
         refused += [*plan.refused, *more]
         for digest, volume in volumes.items():

@@ -22,7 +22,7 @@ from tomosurf.data.manifest import Manifest
 from tomosurf.data.mesh import Scene
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segmentation
-from tomosurf.data.series import Series, Study
+from tomosurf.data.series import Intake, Series, Study
 from tomosurf.data.volume import Policy, Volume
 from tomosurf.errors import ConfigError, InputRefused
 from tomosurf.gather import gather, identity_of
@@ -160,7 +160,7 @@ def run(
         refused = list(intake.refused)
         selection: list[Selected] = []
         for study in intake.studies:
-            plan = make_plan(study, protocols, intake.warnings, options.policy)
+            plan = make_plan(study, protocols, told(intake), options.policy)
             refused += plan.refused
             selection += plan.selection
             if plan.jobs:
@@ -187,6 +187,14 @@ def run_case(
     return [write_case(case, protocols, output, options, progress)], refused
 
 
+def told(intake: Intake) -> tuple[Notice, ...]:
+    """What a case should know of its input: oddities, and files that were refused before their series was known.
+
+    Such a file may be a slice of the stack, its last one say, and nothing else would tell.
+    """
+    return (*intake.warnings, *(notice for notice in intake.refused if not notice.series))
+
+
 def make_plan(
     study: Study,
     protocols: Sequence[Protocol] = (),
@@ -196,7 +204,7 @@ def make_plan(
     """Which protocol runs on which series of ``study``, from headers alone.
 
     A series whose geometry is refused is left out and told in ``refused``; so is a study that no protocol
-    fits. Of ``warnings``, those about a series that is used are kept.
+    fits. Of ``warnings``, those about a series that is used, or about no known series, are kept.
 
     Raises:
         ConfigError: two different protocols share a name.
@@ -221,7 +229,7 @@ def make_plan(
             )
         )
     used = {job.series.digest for job in jobs}
-    kept = tuple(warning for warning in warnings if warning.series in used)
+    kept = tuple(warning for warning in warnings if warning.series in used or not warning.series)
     selection = tuple(
         Selected(study.digest, protocol.name, verdict)
         for protocol, choice in choices

@@ -50,17 +50,24 @@ def by_tomosurf(source: Path, workspace: Path) -> list[Image]:
 
 
 def by_simpleitk(source: Path, workspace: Path) -> list[Image]:
-    """Every series below the folder, as GDCM groups and sorts it."""
+    """Every series below the folder, as GDCM groups and sorts it.
+
+    Folders are walked for it: its own recursion follows a link to a folder above for ever.
+    """
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    folders = [source, *(path for path in source.rglob("*") if path.is_dir() and not path.is_symlink())]
+    folders = [path for path in (source, *source.rglob("*")) if path.is_dir() and not path.is_symlink()]
     identify = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs
+    find = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames
+    files: dict[str, list[str]] = {}
+    for folder in folders:
+        for series in identify(str(folder)):
+            files.setdefault(series, []).extend(find(str(folder), series))
     images = []
-    for series in sorted({uid for folder in folders if folder.is_dir() for uid in identify(str(folder))}):
+    for series in sorted(files):
         reader = SimpleITK.ImageSeriesReader()
-        find = reader.GetGDCMSeriesFileNames
-        reader.SetFileNames(find(str(source), series, recursive=True))
+        reader.SetFileNames(files[series])
         try:
             image = reader.Execute()
         except RuntimeError:

@@ -173,3 +173,13 @@ def test_volumes_on_right_angles(tmp_path):
     assert leaning.geometry.coincides(grid)
     assert straight.geometry.is_orthogonal
     assert [entry.code for entry in straight.ledger] == ["rectified"]
+
+
+def test_a_file_that_may_have_been_a_slice_is_told_in_the_case(small_ct, tmp_path):
+    folder = shutil.copytree(small_ct, tmp_path / "in")
+    last = max(folder.iterdir())
+    last.write_bytes(last.read_bytes()[:400])  # its header ends before it names a series
+    case = run(folder, tmp_path / "out", [load_protocol("ct-skin")], QUICK).cases[0]
+    assert case.manifest.volumes[0].shape[2] == 47
+    notice = next(n for n in case.manifest.notices if n.code in {"truncated", "unreadable_file"})
+    assert notice.files == ()  # no names of files in a manifest
