@@ -17,6 +17,7 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Code, Margin, Segment, Segmentation
 from tomosurf.data.volume import LedgerEntry, Volume
+from tomosurf.whole_file import whole_file
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -146,10 +147,9 @@ def _segment(meta: Mapping[str, Any]) -> Segment:
 
 
 def _write(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:
-    partial = path.with_name(f".{path.name}.partial.npz")
     text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    np.savez(partial, meta=text, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    with whole_file(path) as partial:
+        np.savez(partial, meta=text, **arrays)  # type: ignore[arg-type]
     return path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tomosurf.commands.run import add_device
 from tomosurf.console import Console
+from tomosurf.whole_file import whole_file
 
 HELP = "segment one NIfTI, NRRD or MHA volume into a label map"
 
@@ -43,12 +44,8 @@ def execute(arguments: Namespace, console: Console) -> int:
     with console.progress() as progress:
         found = SEGMENTERS.load("network")(volume, method, SegmentOptions(arguments.device), progress)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    partial = arguments.output.with_name(f".partial-{arguments.output.name}")
-    try:
+    with whole_file(arguments.output) as partial:
         exporter.write(found, partial)
-        partial.replace(arguments.output)
-    finally:
-        partial.unlink(missing_ok=True)
     volumes = {
         s.name: float((found.labels == s.label).sum() * found.geometry.voxel_volume) for s in found.segments
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomosurf.commands.run import formats
 from tomosurf.console import Console
+from tomosurf.whole_file import whole_file
 
 if TYPE_CHECKING:
     from tomosurf.data.mesh import Scene
@@ -72,11 +73,7 @@ def _write(scene: Scene, names: tuple[str, ...], output: Path) -> dict[str, dict
             things = [("", "scene", scene)]
         for owner, stem, content in things:
             path = output / f"{stem}{exporter.suffix}"
-            partial = path.with_name(f".partial-{path.name}")
-            try:
+            with whole_file(path) as partial:
                 exporter.write(content, partial)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
             files.setdefault(owner, {})[name] = str(path)
     return files

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tomosurf.commands.run import add_policy
 from tomosurf.console import Console
+from tomosurf.whole_file import whole_file
 
 if TYPE_CHECKING:
     from tomosurf.data.series import Intake
@@ -98,12 +99,8 @@ def _write(volume: Volume, output: Path, mask: Mask | None) -> dict[str, Any]:
         volume = replace(volume, series=mask.digest(volume.series))
     exporter = EXPORTERS.load("nifti")
     name = f"{volume.series}{exporter.suffix}"
-    partial = output / f".partial-{name}"
-    try:
+    with whole_file(output / name) as partial:
         exporter.write(volume, partial)
-        partial.replace(output / name)
-    finally:
-        partial.unlink(missing_ok=True)
     about = volume.geometry.as_dict()
     return {
         "file": name,
@@ -122,6 +119,5 @@ def _write(volume: Volume, output: Path, mask: Mask | None) -> dict[str, Any]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

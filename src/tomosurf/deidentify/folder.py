@@ -24,6 +24,7 @@ from tomosurf.deidentify.source import PARSING_ERRORS, check_pixels, load, passe
 from tomosurf.errors import ConfigError, InputRefused
 from tomosurf.ingest.discover import Entry, discover
 from tomosurf.progress import Progress, silent
+from tomosurf.whole_file import whole_file
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -188,12 +189,8 @@ def _encoded(result: Dataset, original: Dataset) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """The file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _search(path: Path, run: _Run) -> None:
