@@ -14,7 +14,8 @@ from tomosurf.data.segmentation import Code, Segment, Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.export.nifti import write_labels, write_volume
 from tomosurf.segment.architectures import UNet, UNetArguments
-from tomosurf.segment.spec import InputSpec, ModelDescription, Window, ZScore
+from tomosurf.segment.spec import InputSpec, ModelDescription, Window
+from tomosurf.segment.steps import Orient, Resample, ZScore
 from tomosurf.testing.phantoms import Ball, rasterise
 from tomosurf.train.config import Augmentation, TrainingConfig
 
@@ -37,7 +38,7 @@ def description(**changes: object) -> ModelDescription:
             name="UNet", arguments=UNetArguments(channels=(8, 16), strides=(2,), residual_units=1)
         ),
         "channels": 3,
-        "input": InputSpec(orientation="RAS", spacing_mm=SPACING, intensity=ZScore(kind="zscore")),
+        "input": InputSpec(steps=(ZScore(), Orient(axes="RAS"), Resample(spacing_mm=SPACING))),
         "window": Window(roi=(20, 20, 16)),
         "segments": tuple(
             SegmentSpec(

@@ -17,7 +17,7 @@ from tomosurf.segment.margins import labels_from_logits, margins_of
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.spec import ModelSpec, load_spec
-from tomosurf.segment.weights import load_network
+from tomosurf.segment.weights import load_networks
 
 
 def figures() -> list[Figure]:
@@ -29,7 +29,7 @@ def _crop() -> list[Figure]:
     volume = image(grid((36, 50, 36), (1.0, 1.0, 1.0)))
     folder = find_model("mr-hippocampus")
     spec = load_spec(folder)
-    network = load_network(folder, spec)
+    (network,) = load_networks(folder, spec)
     method = NetworkMethod(method="network", model="mr-hippocampus")
     options = SegmentOptions("cpu")
     ours = segment(volume, method, options).labels
@@ -59,8 +59,8 @@ def _monai(volume: Volume, spec: ModelSpec, network: Any) -> np.ndarray:
 
     ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.geometry.affine
     tensor = MetaTensor(torch.from_numpy(volume.array.copy())[None], affine=torch.from_numpy(ras))
-    seen = Orientation(axcodes=spec.input.orientation, labels=None)(tensor)
-    low, high = np.percentile(seen.numpy(), spec.input.intensity.clip_percentiles)
+    seen = Orientation(axcodes="RAS", labels=None)(tensor)
+    low, high = np.percentile(seen.numpy(), spec.input.steps[0].clip_percentiles)
     seen = seen.clip(float(low), float(high))
     seen = (seen - seen.mean()) / seen.std(unbiased=False)
     with torch.inference_mode():

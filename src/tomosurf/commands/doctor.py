@@ -91,7 +91,12 @@ def _models() -> dict[str, Any]:
     from tomosurf.segment.spec import load_spec
 
     names = model_names()
-    absent = [n for n in names if not Path(find_model(n) / load_spec(find_model(n)).weights.file).is_file()]
+    absent = [
+        name
+        for name in names
+        for weights in load_spec(find_model(name)).weights
+        if not (find_model(name) / weights.file).is_file()
+    ]
     if absent:
         return _probe("models", False, f"weights are missing: {', '.join(absent)}; install tomosurf again")
     return _probe("models", bool(names), ", ".join(names))

@@ -45,7 +45,7 @@ def _list(console: Console) -> int:
                     "title": s.title,
                     "licence": s.licence,
                     "modality": s.modality,
-                    "sha256": s.weights.sha256,
+                    "sha256": [w.sha256 for w in s.weights],
                 }
                 for s in specs
             ]
@@ -65,9 +65,10 @@ def _show(name: str, console: Console) -> int:
     console.emit({**spec.as_yaml_values(), "folder": str(folder)})
     console.say(f"{spec.name} {spec.version}: {spec.title}")
     console.say(f"licence: {spec.licence}")
-    console.say(f"weights: {spec.weights.file}, sha256 {spec.weights.sha256}")
-    spacing = " x ".join(f"{s:g}" for s in spec.input.spacing_mm)
-    console.say(f"input:   {spec.modality}, {spacing} mm, axes {spec.input.orientation}")
+    for weights in spec.weights:
+        console.say(f"weights: {weights.file}, sha256 {weights.sha256}")
+    steps = ", ".join(step.do for step in spec.input.steps)
+    console.say(f"input:   {spec.input.channels} x {spec.modality}; {steps}")
     rows = [[str(s.label), s.name, f"{s.code.value} {s.code.meaning}"] for s in spec.segments]
     console.table("Segments", ["label", "name", "SNOMED CT"], rows)
     card = folder / "README.md"

@@ -58,6 +58,26 @@ class Margin:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Doubt:
+    """Where a label could be another: the probability, 0 to 1, that a voxel's label is wrong.
+
+    ``values`` (float16, (ni, nj, nk)) lie on ``geometry``: a box on the segmenter's own grid, outside of which
+    doubt is below 1/512. ``calibrated`` says whether the probabilities were held against cases that the
+    segmenter wasn't made with; ``sources`` what they come from: "network", "mirrors", "folds".
+    """
+
+    geometry: Geometry
+    values: NDArray[np.float16]
+    calibrated: bool
+    sources: tuple[str, ...] = ("network",)
+
+    def __post_init__(self) -> None:
+        if self.values.shape != self.geometry.shape or self.values.dtype != np.float16:
+            raise DataError("doubt is a float16 array of its geometry's shape")
+        object.__setattr__(self, "values", frozen(self.values))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
     """A label map with its segments and their margins.
 
@@ -69,6 +89,7 @@ class Segmentation:
         protocol: name of the protocol that asked for it, or "".
         series: digest of the series it was made from.
         provenance: what to write down about how it was made (method, model digest, device, levels).
+        doubt: where labels could be others; None where nobody knows.
 
     Raises:
         DataError: shapes disagree, a label occurs twice, or a margin belongs to no segment.
@@ -81,6 +102,7 @@ class Segmentation:
     protocol: str = ""
     series: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:

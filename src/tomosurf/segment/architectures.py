@@ -108,21 +108,21 @@ class SegResNet(Frozen):
 Architecture = Annotated[DynUNet | UNet | SegResNet, Field(discriminator="name")]
 
 
-def build(architecture: DynUNet | UNet | SegResNet, channels: int, deep_heads: int = 0) -> Any:
-    """The untrained ``torch.nn.Module``: (n, 1, x, y, z) float32 to (n, channels, x, y, z) logits.
+def build(architecture: DynUNet | UNet | SegResNet, inputs: int, outputs: int, deep_heads: int = 0) -> Any:
+    """The untrained ``torch.nn.Module``: (n, inputs, x, y, z) float32 to (n, outputs, x, y, z) logits.
 
     ``deep_heads`` adds that many coarser outputs to a DynUNet for training; the others have none.
     """
     match architecture:
         case DynUNet(arguments=arguments):
-            return _dynunet(arguments, channels, deep_heads)
+            return _dynunet(arguments, (inputs, outputs), deep_heads)
         case UNet(arguments=arguments):
             from monai.networks.nets import UNet as MonaiUNet
 
             return MonaiUNet(
                 spatial_dims=3,
-                in_channels=1,
-                out_channels=channels,
+                in_channels=inputs,
+                out_channels=outputs,
                 channels=arguments.channels,
                 strides=arguments.strides,
                 num_res_units=arguments.residual_units,
@@ -134,20 +134,20 @@ def build(architecture: DynUNet | UNet | SegResNet, channels: int, deep_heads: i
             return MonaiSegResNet(
                 spatial_dims=3,
                 init_filters=arguments.init_filters,
-                in_channels=1,
-                out_channels=channels,
+                in_channels=inputs,
+                out_channels=outputs,
                 blocks_down=arguments.blocks_down,
                 blocks_up=arguments.blocks_up,
             )
 
 
-def _dynunet(arguments: DynUNetArguments, channels: int, deep_heads: int) -> Any:
+def _dynunet(arguments: DynUNetArguments, channels: tuple[int, int], deep_heads: int) -> Any:
     from monai.networks.nets import DynUNet as MonaiDynUNet
 
     return MonaiDynUNet(
         spatial_dims=3,
-        in_channels=1,
-        out_channels=channels,
+        in_channels=channels[0],
+        out_channels=channels[1],
         kernel_size=arguments.kernels,
         strides=arguments.strides,
         upsample_kernel_size=arguments.strides[1:],

@@ -47,7 +47,7 @@ def logits(
     from monai.inferers import sliding_window_inference
 
     batch = WINDOWS_AT_ONCE[device.type]
-    steps = -(-window_count(image.shape, window) // batch)
+    steps = -(-window_count(image.shape[1:], window) // batch)
     done = 0
 
     def run(windows: torch.Tensor) -> torch.Tensor:
@@ -61,7 +61,7 @@ def logits(
     try:
         with torch.no_grad(), flags:
             result: torch.Tensor = sliding_window_inference(
-                torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device),
+                torch.from_numpy(np.ascontiguousarray(image))[None].to(device),
                 roi_size=window.roi,
                 sw_batch_size=batch,
                 predictor=run,

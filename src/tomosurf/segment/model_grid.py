@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
-from tomosurf.segment.spec import InputSpec
 
 SPACING_TOLERANCE = 0.01
 """Largest relative difference of a voxel's edge from the model's before the image is resampled (unitless)."""
@@ -28,19 +27,28 @@ _TOWARDS = {
 }
 
 
-def model_grid(geometry: Geometry, wanted: InputSpec) -> Geometry:
-    """The grid on which the network sees an image that lies on ``geometry``.
+def oriented(geometry: Geometry, letters: str) -> Geometry:
+    """The same voxels with axes permuted and flipped so that they run towards ``letters`` as closely as they can.
 
-    Axes are those of the image that come closest to the wanted ones; an oblique image isn't turned upright.
-    An orthogonal image of the model's spacing keeps its voxels (axes permuted and flipped). Any other gets a
-    new orthogonal grid of the model's spacing, in its slice plane, that covers the whole image.
+    An oblique image isn't turned upright.
     """
-    axes, signs = _closest_axes(geometry, wanted.orientation)
-    spacing = np.array([geometry.spacing[axis] for axis in axes])
-    fits = np.abs(spacing / np.array(wanted.spacing_mm) - 1).max() <= SPACING_TOLERANCE
-    if geometry.is_orthogonal and fits:
-        return _turned(geometry, axes, signs)
-    return _covering(geometry, _right_angles(geometry)[:, axes] * signs, np.array(wanted.spacing_mm))
+    axes, signs = _closest_axes(geometry, letters)
+    return _turned(geometry, axes, signs)
+
+
+def covering(geometry: Geometry, spacing_mm: tuple[float | None, float | None, float | None]) -> Geometry:
+    """The grid of ``spacing_mm`` along the image's own axes; None keeps the image's own.
+
+    An orthogonal image of that spacing keeps its voxels. Any other gets a new grid with right angles, in the
+    plane of its first two axes, that covers the whole image.
+    """
+    own = np.array(geometry.spacing)
+    spacing = np.array(
+        [mine if wanted is None else wanted for mine, wanted in zip(own, spacing_mm, strict=True)]
+    )
+    if geometry.is_orthogonal and np.abs(own / spacing - 1).max() <= SPACING_TOLERANCE:
+        return geometry
+    return _covering(geometry, _right_angles(geometry), spacing)
 
 
 def _closest_axes(geometry: Geometry, letters: str) -> tuple[list[int], NDArray[np.float64]]:

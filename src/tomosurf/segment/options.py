@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
     """How to run a segmenter.
 
-    ``device`` is "auto" (the first CUDA device when there is one, else the CPU), "cpu" or "cuda". The labels
-    don't depend on it.
+    ``device`` is "auto" (the first CUDA device when there is one, else the CPU), "cpu" or "cuda".
+
+    ``precision`` "auto" computes in half precision where the hardware is made for it and the model allows it,
+    with sums in float32; "float32" never does, and then labels don't depend on the device. ``deterministic``
+    gives the same bytes twice on the same machine; None: on the CPU always, on a GPU only with float32.
+    ``mirror`` averages over mirrored images along the axes that the model was trained for. ``compiled`` lets
+    torch compile the network where that pays. ``gpu_memory_gb`` bounds what is taken of the GPU's memory.
     """
 
     device: str = "auto"
+    precision: Literal["auto", "float32"] = "auto"
+    deterministic: bool | None = None
+    mirror: bool = False
+    compiled: bool = True
+    gpu_memory_gb: float | None = None

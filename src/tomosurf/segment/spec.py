@@ -7,109 +7,84 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tomosurf.config import SegmentSpec, parse, read_yaml
+from tomosurf.config import RefineRule, SegmentSpec, parse, read_yaml
 from tomosurf.errors import ModelError
 from tomosurf.frozen import Frozen
 from tomosurf.segment.architectures import Architecture
+from tomosurf.segment.steps import Edge, Step
 
 FILE_NAME = "model.yaml"
 """The description's name in a model's folder."""
 
-Percentile = Annotated[float, Field(ge=0, le=100)]
-Millimetres = Annotated[float, Field(gt=0, le=100)]
-Edge = Annotated[int, Field(ge=1, le=1024)]
-
-
-class ZScore(Frozen):
-    """Subtract the mean, divide by the standard deviation, after clipping to percentiles if any are given.
-
-    Statistics are ``over`` "all" measured voxels or those that are "nonzero" (skull-stripped heads).
-    """
-
-    kind: Literal["zscore"]
-    over: Literal["all", "nonzero"] = "all"
-    clip_percentiles: tuple[Percentile, Percentile] | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ZScore:
-        if self.clip_percentiles and not self.clip_percentiles[0] < self.clip_percentiles[1]:
-            raise ValueError("clip_percentiles: the first must be below the second")
-        return self
-
-
-class PercentileRange(Frozen):
-    """Map the intensities at two percentiles of the measured voxels to 0 and 1; ``clip`` what lies beyond."""
-
-    kind: Literal["percentiles"]
-    lower: Percentile
-    upper: Percentile
-    clip: bool = True
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PercentileRange:
-        if not self.lower < self.upper:
-            raise ValueError("lower must be below upper")
-        return self
-
-
-class FixedRange(Frozen):
-    """Map two intensities (HU for CT) to 0 and 1, and clip what lies beyond."""
-
-    kind: Literal["range"]
-    lower: float
-    upper: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> FixedRange:
-        if not self.lower < self.upper:
-            raise ValueError("lower must be below upper")
-        return self
-
-
-Intensity = Annotated[ZScore | PercentileRange | FixedRange, Field(discriminator="kind")]
-
 
 class InputSpec(Frozen):
-    """What the network expects: the letters its axes run towards, spacing in mm along them, intensities."""
+    """What the network expects: how many images, and what is done to them first, in order.
 
-    orientation: str
-    spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
-    intensity: Intensity
+    Several ``channels`` are several images of one grid (MR sequences, say), in the model's own order.
+    """
 
-    @model_validator(mode="after")
-    def _three_axes(self) -> InputSpec:
-        pairs = ("RL", "AP", "SI")
-        axes = sorted(n for letter in self.orientation for n, pair in enumerate(pairs) if letter in pair)
-        if len(self.orientation) != 3 or axes != [0, 1, 2]:
-            raise ValueError("orientation is three letters, one each of R/L, A/P and S/I")
-        return self
+    channels: int = Field(default=1, ge=1, le=64)
+    channel_names: tuple[str, ...] = ()
+    steps: tuple[Step, ...]
 
 
 class Window(Frozen):
-    """The box that the network sees at a time, in voxels; neighbours overlap by a fraction, weighted."""
+    """The box that the network sees at a time, in voxels; neighbours overlap by a fraction, weighted.
+
+    ``placement``: "monai" steps by whole fractions of the window and pushes the last one back to the edge;
+    "nnunet" spreads the windows evenly.
+    """
 
     roi: tuple[Edge, Edge, Edge]
     overlap: float = Field(default=0.5, ge=0, lt=1)
     mode: Literal["constant", "gaussian"] = "gaussian"
+    placement: Literal["monai", "nnunet"] = "monai"
+
+
+class Calibration(Frozen):
+    """How far the network's own probabilities can be trusted, measured on cases it wasn't trained on.
+
+    Outputs are divided by ``temperature`` before they are read as probabilities (Guo et al. 2017,
+    arXiv:1706.04599). ``error`` is the expected calibration error that remains in the band within 2 mm of a
+    boundary, over ``cases`` cases.
+    """
+
+    temperature: float = Field(gt=0, le=100)
+    error: float = Field(ge=0, le=1)
+    cases: int = Field(ge=1)
 
 
 class ModelDescription(Frozen):
     """A model before it has weights.
 
-    ``channels`` counts the network's outputs, background (channel 0) included; a segment's label is its
-    channel. A channel that no segment names is background.
+    ``channels`` counts the network's outputs. ``activation`` "softmax": they exclude each other, channel 0 is
+    background, a segment's label is its channel. "sigmoid": each channel is a region of its own; ``regions``
+    gives the label that each channel paints, in the order of the channels, and a later channel paints over an
+    earlier one. A channel that no segment names is background.
+
+    ``modality`` "any" accepts every image: the model's source doesn't say what it is for. ``mirror_axes`` are
+    the axes of the network's input along which it was trained with mirrored images. ``refine`` is the clean-up
+    that belongs to the model; a protocol's own goes before it. ``precision`` "float32" forbids half precision.
+    ``window`` None: the network sees the whole image at once.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
     title: str
     licence: str
-    modality: Literal["CT", "MR"]
+    source: str = ""
+    modality: Literal["CT", "MR", "PT", "any"]
     architecture: Architecture
-    channels: int = Field(ge=2, le=1024)
+    channels: int = Field(ge=1, le=1024)
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+    regions: tuple[int, ...] = ()
     input: InputSpec
-    window: Window
+    window: Window | None
+    mirror_axes: tuple[Annotated[int, Field(ge=0, le=2)], ...] = ()
     segments: tuple[SegmentSpec, ...] = Field(min_length=1)
+    refine: dict[str, RefineRule] = Field(default_factory=dict)
+    calibration: Calibration | None = None
+    precision: Literal["auto", "float32"] = "auto"
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelDescription:
@@ -117,16 +92,24 @@ class ModelDescription(Frozen):
         names = [segment.name for segment in self.segments]
         if len(set(labels)) != len(labels) or len(set(names)) != len(names):
             raise ValueError("two segments share a label or a name")
-        if max(labels) >= self.channels:
+        if self.activation == "softmax" and (self.regions or self.channels < 2):
+            raise ValueError("a softmax has a background and at least one more channel, and no regions")
+        if self.activation == "softmax" and max(labels) >= self.channels:
             raise ValueError(f"a segment's label is a channel, 1 to {self.channels - 1}")
+        if self.activation == "sigmoid" and len(self.regions) != self.channels:
+            raise ValueError("regions names the label of each of the network's channels")
+        if self.activation == "sigmoid" and not set(labels) <= set(self.regions):
+            raise ValueError("a segment's label is painted by no channel")
+        if set(self.refine) - set(names):
+            raise ValueError("refine names no segment of the model")
         divisor = self.architecture.divisor
-        if any(edge % step for edge, step in zip(self.window.roi, divisor, strict=True)):
+        if self.window and any(edge % step for edge, step in zip(self.window.roi, divisor, strict=True)):
             raise ValueError(f"window.roi must be divisible by {divisor} for this architecture")
         return self
 
 
 class WeightsFile(Frozen):
-    """The weights beside the description: a plain file name, the SHA-256 of its bytes, its number format."""
+    """Weights beside the description: a plain file name, the SHA-256 of its bytes, its number format."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -134,9 +117,9 @@ class WeightsFile(Frozen):
 
 
 class ModelSpec(ModelDescription):
-    """A model that can run: its description, sealed to its weights."""
+    """A model that can run: its description, sealed to its weights; several sets are folds of an ensemble."""
 
-    weights: WeightsFile
+    weights: tuple[WeightsFile, ...] = Field(min_length=1)
 
     def as_yaml_values(self) -> dict[str, Any]:
         """Plain values for model.yaml, in the order of the fields."""

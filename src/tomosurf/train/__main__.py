@@ -44,7 +44,7 @@ def train(config_path: Path, data: Path, out: Path, device_name: str = "auto") -
     spec = write_model(out, config.model, network)
     metrics: dict[str, object] = {
         "model": spec.name,
-        "weights_sha256": spec.weights.sha256,
+        "weights_sha256": spec.weights[0].sha256,
         "parameters": sum(tensor.numel() for tensor in network.parameters()),
         "training_cases": len(names),
         "held_out_cases": held_out,

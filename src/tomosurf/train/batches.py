@@ -10,8 +10,7 @@ import torch
 
 from tomosurf.errors import DataError
 from tomosurf.segment.grids import resample, turn, turned
-from tomosurf.segment.model_grid import model_grid
-from tomosurf.segment.network import prepare
+from tomosurf.segment.prepare import prepare
 from tomosurf.segment.spec import ModelDescription
 from tomosurf.train.decathlon import LabelledCase
 
@@ -47,29 +46,31 @@ def stack_cases(cases: Sequence[LabelledCase], model: ModelDescription, device: 
     Raises:
         DataError: a case holds a label that the model has no channel for.
     """
+    if model.window is None:
+        raise DataError("training needs a window")
+    roi = model.window.roi
     images: list[torch.Tensor] = []
     insides: list[torch.Tensor] = []
     labels: list[torch.Tensor] = []
     for case in cases:
         if int(case.labels.max()) >= model.channels:
             raise DataError(f"{case.name} holds a label that is no channel of the model")
-        grid = model_grid(case.volume.geometry, model.input)
-        image, _ = prepare(case.volume, model.input, grid)
-        same = turn(case.volume.geometry, grid)
+        seen = prepare((case.volume,), model.input)
+        same = turn(case.volume.geometry, seen.grid)
         if same is None:
             drawn = torch.from_numpy(np.ascontiguousarray(case.labels, np.float32))[None]
-            drawn = resample(drawn, case.volume.geometry, grid, "nearest")[0]
+            drawn = resample(drawn, case.volume.geometry, seen.grid, "nearest")[0]
         else:
             drawn = torch.from_numpy(np.ascontiguousarray(turned(case.labels, same), np.float32))
         for stack, tensor in (
-            (images, torch.from_numpy(image)),
-            (insides, torch.ones(grid.shape)),
+            (images, torch.from_numpy(seen.image)),
+            (insides, torch.ones(seen.image.shape)),
             (labels, drawn),
         ):
-            stack.append(_centred(tensor, model.window.roi))
+            stack.append(_centred(tensor, roi))
     return CaseStack(
-        torch.stack(images)[:, None].to(device),
-        torch.stack(insides)[:, None].to(device),
+        torch.stack(images).to(device),
+        torch.stack(insides).to(device),
         torch.stack(labels).to(torch.uint8).to(device),
     )
 
@@ -77,7 +78,7 @@ def stack_cases(cases: Sequence[LabelledCase], model: ModelDescription, device: 
 def _centred(tensor: torch.Tensor, roi: tuple[int, int, int]) -> torch.Tensor:
     """Padded with 0 or cut to ``roi``, the smaller half first, as MONAI's sliding window pads."""
     edges: list[int] = []
-    for size, wanted in zip(reversed(tensor.shape), reversed(roi), strict=True):
+    for size, wanted in zip(reversed(tensor.shape[-3:]), reversed(roi), strict=True):
         first = (wanted - size) // 2 if wanted >= size else -((size - wanted) // 2)
         edges += [first, wanted - size - first]
     return torch.nn.functional.pad(tensor, edges)

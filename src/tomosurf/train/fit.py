@@ -37,7 +37,9 @@ def fit(
     """
     device = training.images.device
     torch.manual_seed(config.seed)
-    network = build(config.model.architecture, config.model.channels, config.deep_heads).to(device)
+    network = build(
+        config.model.architecture, config.model.input.channels, config.model.channels, config.deep_heads
+    ).to(device)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average))
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -119,7 +121,7 @@ def _half_precision(device: torch.device) -> Any:
 
 
 def _without_heads(network: Any, config: TrainingConfig) -> Any:
-    plain = build(config.model.architecture, config.model.channels)
+    plain = build(config.model.architecture, config.model.input.channels, config.model.channels)
     trained = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     with torch.no_grad():
         for name, tensor in (*plain.named_parameters(), *plain.named_buffers()):

@@ -19,7 +19,7 @@ def write_model(folder: Path, description: ModelDescription, network: Any) -> Mo
     content, digest = pack_weights(network, "float16")
     spec = ModelSpec(
         **{name: getattr(description, name) for name in ModelDescription.model_fields},
-        weights=WeightsFile(file=WEIGHTS_NAME, sha256=digest, dtype="float16"),
+        weights=(WeightsFile(file=WEIGHTS_NAME, sha256=digest, dtype="float16"),),
     )
     (folder / WEIGHTS_NAME).write_bytes(content)
     values = spec.as_yaml_values()

@@ -20,11 +20,13 @@ from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ConfigError, DataError, ModelError, UnknownNameError
 from tomosurf.segment.inference import choose_device, window_count
-from tomosurf.segment.model_grid import model_grid
-from tomosurf.segment.network import prepare, segment
+from tomosurf.segment.model_grid import covering, oriented
+from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import InputSpec, Window, ZScore, load_spec
-from tomosurf.segment.weights import load_network
+from tomosurf.segment.prepare import prepare
+from tomosurf.segment.spec import Window, load_spec
+from tomosurf.segment.steps import Orient
+from tomosurf.segment.weights import load_networks
 from tomosurf.testing import strategies
 
 CPU = SegmentOptions(device="cpu")
@@ -107,13 +109,13 @@ def test_the_network_sees_what_monai_would_show_it(trained: Trained) -> None:
     tilt = np.eye(4)
     tilt[:2, :2] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
     volume = replace(volume, geometry=Geometry(volume.geometry.shape, tilt @ volume.geometry.affine))
-    ours, _ = prepare(volume, spec.input, model_grid(volume.geometry, spec.input))
+    ours = prepare((volume,), spec.input).image[0]
     ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.geometry.affine
     tensor = MetaTensor(torch.from_numpy(volume.array.copy())[None], affine=torch.from_numpy(ras))
     theirs = Orientation(axcodes="RAS", labels=None)(tensor)
     theirs = (theirs - theirs.mean()) / theirs.std(unbiased=False)
     np.testing.assert_allclose(ours, theirs[0].numpy(), atol=1e-4)
-    network = load_network(trained.model, spec)
+    (network,) = load_networks(trained.model, spec)
     with torch.inference_mode():
         logits = sliding_window_inference(theirs[None].as_tensor(), (20, 20, 16), 1, network, 0.5, "gaussian")
     winner = MetaTensor(logits[0].argmax(dim=0)[None], affine=theirs.affine)
@@ -222,7 +224,7 @@ def test_it_says_how_it_was_made_and_how_far_it_is(trained: Trained) -> None:
     result = segment(volume, method, CPU, lambda stage, part: seen.append((stage, part)))
     assert result.series == "abc"
     assert result.provenance["model"] == "two-balls"
-    assert result.provenance["weights_sha256"] == load_spec(trained.model).weights.sha256
+    assert result.provenance["weights_sha256"] == [load_spec(trained.model).weights[0].sha256]
     assert result.provenance["device"] == "cpu"
     parts = [part for _, part in seen]
     assert len(parts) == window_count((28, 26, 24), Window(roi=(20, 20, 16))) == 8
@@ -259,8 +261,7 @@ def test_a_model_orientation_is_obeyed(
     letters: str, spacing: tuple[float, float, float], axes: np.ndarray
 ) -> None:
     """Letters say where the network's axes run towards, in the patient."""
-    wanted = InputSpec(orientation=letters, spacing_mm=spacing, intensity=ZScore(kind="zscore"))
-    chosen = model_grid(grid(), wanted)
+    chosen = covering(oriented(grid(), letters), spacing)
     np.testing.assert_allclose(chosen.directions, axes, atol=1e-12)
     assert chosen.spacing == pytest.approx(spacing)
 
@@ -268,7 +269,7 @@ def test_a_model_orientation_is_obeyed(
 def test_a_model_that_fits_no_two_axes_is_refused() -> None:
     for letters in ("RLS", "RA", "XAS", "RASI"):
         with pytest.raises(ValueError, match="one each of R/L, A/P and S/I"):
-            InputSpec(orientation=letters, spacing_mm=SPACING, intensity=ZScore(kind="zscore"))
+            Orient(axes=letters)
     with pytest.raises(ValueError, match="divisible"):
         description(window={"roi": (25, 24, 24)})
 

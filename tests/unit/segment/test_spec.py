@@ -28,7 +28,7 @@ from tomosurf.segment.architectures import (
 )
 from tomosurf.segment.catalogue import find_model, model_names
 from tomosurf.segment.spec import load_spec
-from tomosurf.segment.weights import load_network, pack_weights
+from tomosurf.segment.weights import load_networks, pack_weights
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def put_weights(model: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Other tensors with their right digest."""
     content = save(tensors)
     (model / "weights.safetensors").write_bytes(content)
-    weights = yaml.safe_load((model / "model.yaml").read_text())["weights"]
-    change(model, weights={**weights, "sha256": hashlib.sha256(content).hexdigest()})
+    weights = yaml.safe_load((model / "model.yaml").read_text())["weights"][0]
+    change(model, weights=[{**weights, "sha256": hashlib.sha256(content).hexdigest()}])
 
 
 def test_shipped_models_load_and_are_small() -> None:
@@ -57,8 +57,8 @@ def test_shipped_models_load_and_are_small() -> None:
         spec = load_spec(folder)
         assert spec.name == name
         assert (folder / "README.md").is_file(), "a model ships with a card"
-        assert (folder / spec.weights.file).stat().st_size <= 12_000_000
-        load_network(folder, spec)
+        assert (folder / spec.weights[0].file).stat().st_size <= 12_000_000
+        load_networks(folder, spec)
 
 
 def test_reading_a_description_is_cheap() -> None:
@@ -99,8 +99,11 @@ def test_a_folder_is_found_and_a_stranger_is_not(model: Path, tmp_path: Path) ->
         ({"window": {"roi": [21, 20, 16]}}, "divisible"),
         ({"window": {"roi": [20, 20, 16], "overlap": 1.0}}, "overlap"),
         ({"modality": "US"}, "modality"),
-        ({"weights": {"file": "../w.safetensors", "sha256": "0" * 64, "dtype": "float16"}}, "weights.file"),
-        ({"weights": {"file": "w.pt", "sha256": "0" * 64, "dtype": "float16"}}, "weights.file"),
+        (
+            {"weights": [{"file": "../w.safetensors", "sha256": "0" * 64, "dtype": "float16"}]},
+            "weights.0.file",
+        ),
+        ({"weights": [{"file": "w.pt", "sha256": "0" * 64, "dtype": "float16"}]}, "weights.0.file"),
         ({"segments": []}, "segments"),
     ],
 )
@@ -111,17 +114,17 @@ def test_a_wrong_description_is_refused_by_place(model: Path, values: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "intensity",
+    "step",
     [
-        {"kind": "zscore", "clip_percentiles": [99, 1]},
-        {"kind": "percentiles", "lower": 50, "upper": 50},
-        {"kind": "range", "lower": 100, "upper": -100},
-        {"kind": "eval", "expression": "1"},
+        {"do": "zscore", "clip_percentiles": [99, 1]},
+        {"do": "percentiles", "lower": 50, "upper": 50},
+        {"do": "range", "lower": 100, "upper": -100},
+        {"do": "eval", "expression": "1"},
     ],
 )
-def test_a_senseless_normalisation_is_refused(model: Path, intensity: dict[str, Any]) -> None:
-    change(model, input={"orientation": "RAS", "spacing_mm": [1, 1, 1], "intensity": intensity})
-    with pytest.raises(ConfigError, match="intensity"):
+def test_a_senseless_step_is_refused(model: Path, step: dict[str, Any]) -> None:
+    change(model, input={"steps": [{"do": "orient", "axes": "RAS"}, step]})
+    with pytest.raises(ConfigError, match=r"input\.steps\.1"):
         load_spec(model)
 
 
@@ -131,10 +134,10 @@ def test_weights_that_were_changed_are_refused(model: Path) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ModelError, match="SHA-256"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
     path.unlink()
     with pytest.raises(ModelError, match="can't be read"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
 
 
 def test_weights_of_another_network_are_refused(model: Path) -> None:
@@ -142,19 +145,19 @@ def test_weights_of_another_network_are_refused(model: Path) -> None:
     name = sorted(tensors)[0]
     put_weights(model, {key: value for key, value in tensors.items() if key != name})
     with pytest.raises(ModelError, match="missing"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
     put_weights(model, {**tensors, "extra": torch.zeros(1)})
     with pytest.raises(ModelError, match="unknown"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
     put_weights(model, {**tensors, name: torch.zeros((1, 2, 3), dtype=torch.float16)})
     with pytest.raises(ModelError, match=r"not torch\.float16"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
     put_weights(model, {**tensors, name: tensors[name].to(torch.float32)})
     with pytest.raises(ModelError, match=r"not torch\.float16"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
     put_weights(model, {**tensors, name: torch.full_like(tensors[name], float("nan"))})
     with pytest.raises(ModelError, match="finite"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
 
 
 def test_a_pickle_is_never_opened(model: Path, tmp_path: Path) -> None:
@@ -166,9 +169,9 @@ def test_a_pickle_is_never_opened(model: Path, tmp_path: Path) -> None:
 
     torch.save({"weights": Planted()}, model / "weights.safetensors")
     digest = hashlib.sha256((model / "weights.safetensors").read_bytes()).hexdigest()
-    change(model, weights={"file": "weights.safetensors", "sha256": digest, "dtype": "float16"})
+    change(model, weights=[{"file": "weights.safetensors", "sha256": digest, "dtype": "float16"}])
     with pytest.raises(ModelError, match="no safetensors file"):
-        load_network(model, load_spec(model))
+        load_networks(model, load_spec(model))
     assert not (tmp_path / "canary").exists()
 
 
@@ -195,11 +198,11 @@ def test_every_architecture_runs_and_keeps_its_weights(architecture: Any, tmp_pa
     torch.manual_seed(1)
     edges = tuple(step * 4 for step in architecture.divisor)
     described = description(architecture=architecture, window={"roi": edges})
-    network = build(architecture, 3).eval()
+    network = build(architecture, 1, 3).eval()
     spec = write_model(tmp_path, described, network)
-    again = load_network(tmp_path, load_spec(tmp_path))
+    (again,) = load_networks(tmp_path, load_spec(tmp_path))
     x = torch.randn(1, 1, *edges)
     with torch.inference_mode():
         torch.testing.assert_close(again(x), network.half().float()(x), atol=1e-5, rtol=1e-5)
     assert again(x).shape == (1, 3, *edges)
-    assert pack_weights(again, "float16")[1] == spec.weights.sha256
+    assert pack_weights(again, "float16")[1] == spec.weights[0].sha256

@@ -16,7 +16,7 @@ from tests.unit.conftest import Trained
 from tomosurf.errors import ConfigError, DataError
 from tomosurf.segment.architectures import DynUNet, DynUNetArguments
 from tomosurf.segment.spec import load_spec
-from tomosurf.segment.weights import load_network
+from tomosurf.segment.weights import load_networks
 from tomosurf.train.__main__ import main, train
 from tomosurf.train.augment import Augmenter
 from tomosurf.train.batches import stack_cases
@@ -40,8 +40,8 @@ STILL = Augmentation(
 
 def test_a_run_learns_and_its_folder_is_a_model(trained: Trained) -> None:
     spec = load_spec(trained.model)
-    assert spec.weights.dtype == "float16"
-    assert not load_network(trained.model, spec).training
+    assert spec.weights[0].dtype == "float16"
+    assert not load_networks(trained.model, spec)[0].training
     figures = trained.metrics["held_out"]
     assert set(figures) == {"bright", "dark"}
     for name in figures:
@@ -95,7 +95,10 @@ def test_the_shipped_configuration_describes_the_shipped_model() -> None:
 
     config = load_training(resources.folder("configs") / "training" / "mr-hippocampus.yaml")
     spec = load_spec(find_model("mr-hippocampus"))
-    assert {**config.model.model_dump(), "weights": spec.weights.model_dump()} == spec.model_dump()
+    assert {
+        **config.model.model_dump(),
+        "weights": tuple(item.model_dump() for item in spec.weights),
+    } == spec.model_dump()
 
 
 def test_the_split_depends_on_names_and_seed_alone() -> None:
@@ -147,7 +150,13 @@ def test_cases_are_centred_in_the_window_as_in_use(trained: Trained) -> None:
 
 def test_cases_of_another_spacing_are_resampled_with_their_labels(trained: Trained) -> None:
     cases = read_cases(trained.data, "MR")[:1]
-    coarse = {"orientation": "LPS", "spacing_mm": (2.0, 2.0, 2.0), "intensity": {"kind": "zscore"}}
+    coarse = {
+        "steps": [
+            {"do": "zscore"},
+            {"do": "orient", "axes": "LPS"},
+            {"do": "resample", "spacing_mm": (2.0, 2.0, 2.0)},
+        ]
+    }
     stack = stack_cases(cases, description(input=coarse, window={"roi": (24, 24, 24)}), CPU)
     for label in (1, 2):
         volume = int((stack.labels == label).sum()) * 8.0
