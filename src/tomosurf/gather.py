@@ -97,7 +97,7 @@ def identity_of(
         "study": study,
         "inputs": sorted(file.sha256 for file in inputs),
         "protocols": [protocol.digest() for protocol in protocols],
-        "models": [segmentation.provenance.get("weights_sha256") for segmentation in segmentations],
+        "models": [segmentation.provenance.get("model_sha256") for segmentation in segmentations],
     }
     if policy != "strict":
         content["policy"] = policy

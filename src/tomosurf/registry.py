@@ -1,8 +1,8 @@
 """Names of independent, exchangeable things, and where their code lives.
 
 An entry is ``"name": "module:attribute"`` and is imported only when asked for, so that listing costs nothing.
-Registered are things that know nothing of each other: exporters, checks, segmenters. Cases of one thing
-(coordinate conventions, say) are not.
+Registered are things that know nothing of each other: exporters, checks, segmenters, importers of models.
+Cases of one thing (coordinate conventions, say) are not.
 
 To add one, write its file and add its line here; the conformance suite in tests/conformance finds it.
 """
@@ -69,6 +69,7 @@ CHECKS = Registry(
     {
         "slice_spacing": "tomosurf.qc.slice_spacing:check",
         "repaired_slices": "tomosurf.qc.repaired_slices:check",
+        "possibly_incomplete": "tomosurf.qc.possibly_incomplete:check",
         "structure_present": "tomosurf.qc.structure_present:check",
         "closed_surface": "tomosurf.qc.closed_surface:check",
         "mesh_volume": "tomosurf.qc.mesh_volume:check",
@@ -81,5 +82,13 @@ SEGMENTERS = Registry(
     {
         "threshold": "tomosurf.segment.threshold:segment",
         "network": "tomosurf.segment.network:segment",
+    },
+)
+
+IMPORTERS = Registry(
+    "importer of models",
+    {
+        "monai-bundle": "tomosurf.segment.bundle:IMPORTER",
+        "nnunet": "tomosurf.segment.nnunet:IMPORTER",
     },
 )

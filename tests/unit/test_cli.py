@@ -70,7 +70,6 @@ def test_an_input_without_slices_ends_with_3(tmp_path, capsys):
         ["run", "IN", "-o", "OUT", "--protocol", "ct-bones"],
         ["run", "IN", "-o", "OUT", "--format", "stl,doc"],
         ["models", "show", "nobody"],
-        ["models", "show"],
         ["segment", "IN", "--model", "nobody", "-o", "x.nii.gz"],
     ],
 )

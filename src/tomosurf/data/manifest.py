@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from tomosurf.data.case import InputFile
+from tomosurf.data.case import InputFile, SeriesChoice
 from tomosurf.data.finding import Finding
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Code, Segment
@@ -81,7 +81,7 @@ class ProtocolRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A network that was used, the digest of its weights, and its licence."""
+    """A network that was used, the digest of its description (which names its weights' digests), its licence."""
 
     name: str
     version: str
@@ -137,6 +137,7 @@ class Manifest:
     identity: str
     usable: bool
     inputs: tuple[InputFile, ...]
+    selection: tuple[SeriesChoice, ...]
     volumes: tuple[VolumeRecord, ...]
     protocols: tuple[ProtocolRecord, ...]
     models: tuple[ModelRecord, ...]
@@ -177,6 +178,7 @@ class Manifest:
 _SECTIONS: Mapping[str, type] = MappingProxyType(
     {
         "inputs": InputFile,
+        "selection": SeriesChoice,
         "volumes": VolumeRecord,
         "protocols": ProtocolRecord,
         "models": ModelRecord,

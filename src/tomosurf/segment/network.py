@@ -71,6 +71,7 @@ def _provenance(spec: ModelSpec, device: torch.device, grid: Geometry, geometry:
         "model": spec.name,
         "model_version": spec.version,
         "model_licence": spec.licence,
+        "model_sha256": spec.digest(),
         "weights_sha256": [weights.sha256 for weights in spec.weights],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": "float32",

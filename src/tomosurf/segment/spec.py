@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -120,6 +121,10 @@ class ModelSpec(ModelDescription):
     """A model that can run: its description, sealed to its weights; several sets are folds of an ensemble."""
 
     weights: tuple[WeightsFile, ...] = Field(min_length=1)
+
+    def digest(self) -> str:
+        """SHA-256 of what the description says; it names its weights' digests, and so seals them too."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
     def as_yaml_values(self) -> dict[str, Any]:
         """Plain values for model.yaml, in the order of the fields."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -46,19 +47,25 @@ def _load(folder: Path, spec: ModelSpec, weights: WeightsFile) -> Any:
     return network.eval()
 
 
-def pack_weights(network: Any, dtype: str) -> tuple[bytes, str]:
-    """The bytes of a safetensors file with the network's weights as ``dtype``, and their SHA-256."""
+def pack_tensors(tensors: Mapping[str, torch.Tensor]) -> tuple[bytes, str, Literal["float16", "float32"]]:
+    """The bytes of a safetensors file with these tensors, their SHA-256, and the number format.
+
+    Floating point becomes float16 where every number survives that, float32 otherwise.
+    """
+    floats = [tensor for tensor in tensors.values() if tensor.is_floating_point()]
+    small = bool(floats) and all(torch.equal(t.to(torch.float16).to(t.dtype), t) for t in floats)
+    dtype: Literal["float16", "float32"] = "float16" if small else "float32"
     kind = getattr(torch, dtype)
-    tensors = {
-        name: (tensor.detach().to(kind) if tensor.is_floating_point() else tensor.detach()).cpu().contiguous()
-        for name, tensor in _tensors(network).items()
+    kept = {
+        name: (tensor.to(kind) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in tensors.items()
     }
-    content = save(tensors)
-    return content, hashlib.sha256(content).hexdigest()
+    content = save(kept)
+    return content, hashlib.sha256(content).hexdigest(), dtype
 
 
 def _fill(network: Any, tensors: dict[str, torch.Tensor], dtype: str, where: str) -> None:
-    own = _tensors(network)
+    own = tensors_of(network)
     missing, foreign = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or foreign:
         raise ModelError(
@@ -78,6 +85,6 @@ def _fill(network: Any, tensors: dict[str, torch.Tensor], dtype: str, where: str
             tensor.copy_(given)
 
 
-def _tensors(network: Any) -> dict[str, torch.Tensor]:
+def tensors_of(network: Any) -> dict[str, torch.Tensor]:
     """Parameters and buffers, each once: MONAI's DynUNet lists shared modules under two names."""
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}

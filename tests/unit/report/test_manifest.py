@@ -151,7 +151,7 @@ def test_a_network_is_listed_with_its_weights() -> None:
         "model": "m",
         "model_version": "1.0.0",
         "model_licence": "Apache-2.0",
-        "weights_sha256": "ab" * 32,
+        "model_sha256": "ab" * 32,
         "device": "NVIDIA H100",
     }
     case = case_of(part)

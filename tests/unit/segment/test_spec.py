@@ -28,7 +28,7 @@ from tomosurf.segment.architectures import (
 )
 from tomosurf.segment.catalogue import find_model, model_names
 from tomosurf.segment.spec import load_spec
-from tomosurf.segment.weights import load_networks, pack_weights
+from tomosurf.segment.weights import load_networks, pack_tensors, tensors_of
 
 
 @pytest.fixture
@@ -205,4 +205,4 @@ def test_every_architecture_runs_and_keeps_its_weights(architecture: Any, tmp_pa
     with torch.inference_mode():
         torch.testing.assert_close(again(x), network.half().float()(x), atol=1e-5, rtol=1e-5)
     assert again(x).shape == (1, 3, *edges)
-    assert pack_weights(again, "float16")[1] == spec.weights[0].sha256
+    assert pack_tensors(tensors_of(again))[1:] == (spec.weights[0].sha256, "float16")

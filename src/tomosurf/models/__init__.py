@@ -1,0 +1,1 @@
+"""Other people's models: read from a folder, or fetched and read."""
