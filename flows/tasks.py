@@ -7,7 +7,8 @@ values nor file names of slices pass through Prefect, whose database outlives a 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from prefect.tasks import Task
 
 from tomosurf import pipeline, store
 from tomosurf.config import Protocol, load_protocol
-from tomosurf.data.case import Case, InputFile
+from tomosurf.data.case import Case, InputFile, SeriesChoice
 from tomosurf.data.notice import Notice
 from tomosurf.data.volume import Policy
-from tomosurf.errors import TomosurfError
+from tomosurf.errors import InputRefused, TomosurfError
 from tomosurf.ingest.read import read
 from tomosurf.pipeline import RunOptions
 
@@ -35,9 +36,26 @@ async def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) 
 @task(name="ingest", retries=2, retry_delay_seconds=5, retry_condition_fn=worth_retrying)
 def ingest(source: str, protocols: Sequence[str], work: str, policy: Policy = "strict") -> list[str]:
     """Slices to volumes. Returns one plan file a study; what was refused or skipped goes to ingest.json."""
-    chosen = [load_protocol(name) for name in protocols]
-    folder = Path(work)
-    intake = read(Path(source), workspace=folder)
+    with nameless():
+        return _ingest(Path(source), [load_protocol(name) for name in protocols], Path(work), policy)
+
+
+@contextmanager
+def nameless() -> Iterator[None]:
+    """Errors without the names of slices: what a task raises is kept in Prefect's database."""
+    try:
+        yield
+    except InputRefused as error:
+        raise InputRefused(
+            error.code, error.message, advice=error.advice, attribute=error.attribute, series=error.series
+        ) from None
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or type(error).__name__) from None
+
+
+def _ingest(source: Path, chosen: Sequence[Protocol], folder: Path, policy: Policy) -> list[str]:
+    """Write the volumes, one plan a study, and ingest.json into ``folder``."""
+    intake = read(source, workspace=folder)
     refused = list(intake.refused)
     plans = []
     for study in intake.studies:
@@ -63,6 +81,7 @@ def ingest(source: str, protocols: Sequence[str], work: str, policy: Policy = "s
                 "inputs": inputs,
                 "jobs": jobs,
                 "notices": notices,
+                "selection": [asdict(choice) for choice in plan.selection],
             }
             path = folder / f"{plan.study}.plan.json"
             path.write_text(json.dumps(content), encoding="utf-8")
@@ -108,7 +127,17 @@ def export_and_report(plan: str, parts: Sequence[Mapping[str, str]], output: str
         for part in parts
     ]
     notices = [Notice(**{**entry, "files": tuple(entry["files"])}) for entry in content["notices"]]
+    selection = [
+        SeriesChoice(**{**entry, "reasons": tuple(entry["reasons"])}) for entry in content["selection"]
+    ]
     options = RunOptions(device, policy=content["policy"])
-    case = Case(content["study"], "", inputs, tuple(volumes), notices=tuple(notices))
+    case = Case(
+        content["study"],
+        "",
+        inputs,
+        tuple(volumes),
+        notices=tuple(notices),
+        selection=tuple(selection),
+    )
     case = pipeline.gather_case(case, protocols, surfaces, options)
     return str(pipeline.write_case(case, protocols, Path(output), options).folder)

@@ -1,4 +1,4 @@
-"""Seeded damage to good files: what comes back is the truth of the files' own headers, or a refusal.
+"""Seeded damage to good files: what comes back is the truth of the files' own headers, whole, or a refusal.
 
 ``python -m tests.mutations --count 20000`` tries many (some ten minutes on two cores) and prints what came of
 them; tests/property/test_mutations.py tries a few. A case is (kind, number) and always the same.
@@ -20,9 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
-from tomosurf.data.series import Intake, Series
+from tomosurf.data.series import Intake, Series, short_digest
 from tomosurf.errors import InputRefused
+from tomosurf.ingest.header import NotDicom, read_header
 from tomosurf.ingest.read import read
+from tomosurf.ingest.remains import is_uid
+from tomosurf.ingest.tags import Tag
+from tomosurf.ingest.values import text
 from tomosurf.testing.dicom_writer import SYNTAXES, SeriesOptions, Syntax, write_series
 from tomosurf.volume.build import build
 
@@ -132,23 +136,45 @@ def try_one(series: Good, number: int, folder: Path) -> str:
         except InputRefused as error:
             found.append(error.code)
             continue
-        check_lost(one, victim, intake)
+        if one.instances[0].name != victim and names_another(folder / victim, intake):
+            found.append("volume without a file of another series")
+        else:
+            check_whole(one, names if shows_itself(folder / victim) else [n for n in names if n != victim])
+            found.append("volume")
         check_place(volume.geometry, one, victim, series, folder)
         check_values(volume.array, volume.geometry, one, victim, series)
-        found.append("volume" if len(one.instances) == len(names) else "volume without it")
     found.sort(key=lambda what: not what.startswith("volume"))
     return (found + [notice.code for notice in intake.refused])[0]
 
 
-def check_lost(series: Series, victim: str, intake: Intake) -> None:
-    """A volume without the damaged file: something was said about that file."""
-    if victim in {instance.name for instance in series.instances}:
-        return
-    notices = (*intake.refused, *intake.skipped, *intake.warnings)
-    others = [one for study in intake.studies for one in study.series if one is not series]
-    elsewhere = any(victim in {i.name for i in one.instances} for one in others)
-    if not elsewhere and not any(victim in notice.files for notice in notices):
-        raise Broken(f"{victim} was lost without a word")
+def shows_itself(path: Path) -> bool:
+    """Whether anything is left in a file: one that ends in its preamble might be anything."""
+    return path.read_bytes().strip(b"\0") != b""
+
+
+def names_another(path: Path, intake: Intake) -> bool:
+    """Whether a file is sound in form, and names a study and a series that are UIDs, and no other file's.
+
+    Two UIDs were damaged at once then, or one in a file that was refused for a fault of its own. Nothing in such
+    a file ties it to the stack.
+    """
+    try:
+        elements = read_header(path, hashed=False).elements
+    except (NotDicom, InputRefused):
+        return False
+    series, study = (text(elements, tag) for tag in (Tag.SeriesInstanceUID, Tag.StudyInstanceUID))
+    taken = {s.digest: s.study for each in intake.studies for s in each.series if s.instances[0].path != path}
+    refused = any(path.name in notice.files for notice in intake.refused)
+    if short_digest(series) in taken or not is_uid(series) or not is_uid(study):
+        return False
+    return refused or short_digest(study) not in taken.values()
+
+
+def check_whole(series: Series, names: list[str]) -> None:
+    """A volume has every slice: without one of them the rest can pass for a complete stack."""
+    lost = set(names) - {instance.name for instance in series.instances}
+    if lost:
+        raise Broken(f"a volume without {', '.join(sorted(lost))}")
 
 
 def check_place(geometry: Geometry, series: Series, victim: str, good: Good, folder: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from pydicom import dcmread
 
@@ -51,10 +55,35 @@ def test_nothing_is_left_after_a_run(planted, tmp_path, capfd):
     assert planted.leaks(tmp_path / "nowhere", *capfd.readouterr()) == set()
 
 
+@pytest.fixture(scope="module")
+def refused(planted, tmp_path_factory) -> Path:
+    """The same with two more files of telling names, cut: one in a folder of its own, one beside some slices."""
+    folder = shutil.copytree(planted.folder, tmp_path_factory.mktemp("refused") / "in")
+    (small,) = {path.parent for path in folder.rglob("*.dcm") if path.parent.name.endswith(" 1")}
+    slices = sorted(small.iterdir())
+    (folder / "Bucquoy").mkdir()
+    for target in (folder / "Bucquoy" / "Klabautermann.dcm", small / "Bucquoy^Klabautermann.dcm"):
+        target.write_bytes(slices[0].read_bytes()[:300])
+    return folder
+
+
 @pytest.mark.slow
-def test_nothing_is_left_in_prefects_database(planted, tmp_path):
-    result, errors = run_flow(planted.folder, tmp_path / "out", tmp_path / "prefect")
+def test_names_of_refused_files_are_left_in_no_case(planted, refused, tmp_path, capfd):
+    arguments = ["run", str(refused), "-o", str(tmp_path / "out"), "--protocol", "ct-bone", "--no-pictures"]
+    assert main([*arguments, "--json"]) in (0, 4)
+    told = json.loads(capfd.readouterr().out)["refused"]
+    assert {"truncated", "possibly_incomplete"} <= {notice["code"] for notice in told}
+    assert planted.leaks(tmp_path / "out") == set()
+
+
+@pytest.mark.slow
+def test_nothing_is_left_in_prefects_database(planted, refused, tmp_path):
+    """Neither of what was taken nor of what was refused, though the operator is told the names."""
+    result, errors = run_flow(refused, tmp_path / "out", tmp_path / "prefect")
     assert result["folders"]
     assert planted.leaks(tmp_path / "prefect", errors) == set()
-    (tmp_path / "out" / "ingest.json").unlink()  # names the files that were passed over, for the operator
+    told = (tmp_path / "out" / "ingest.json").read_text(encoding="utf-8")
+    assert "possibly_incomplete" in told
+    assert "Bucquoy/Klabautermann.dcm" in told
+    (tmp_path / "out" / "ingest.json").unlink()
     assert planted.leaks(tmp_path / "out") == set()

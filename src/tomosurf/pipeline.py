@@ -8,17 +8,23 @@ own, because a flow calls the same ones and keeps what lies between them on disk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tomosurf import case_folder
-from tomosurf.config import Protocol, load_protocol, protocol_names
-from tomosurf.data.case import Case, InputFile
+from tomosurf.config import (
+    NetworkMethod,
+    Protocol,
+    RefineRule,
+    ThresholdMethod,
+    load_protocol,
+    protocol_names,
+)
+from tomosurf.data.case import Case, InputFile, SeriesChoice
 from tomosurf.data.codes import notice
-from tomosurf.data.manifest import Manifest
+from tomosurf.data.manifest import Manifest, plain
 from tomosurf.data.mesh import Scene
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segmentation
@@ -60,29 +66,28 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """One protocol's verdict on one series of a study."""
+    """Why one series of a study was or wasn't taken."""
 
     study: str
-    protocol: str
-    verdict: Verdict
+    choice: SeriesChoice
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
-        return {"study": self.study, "protocol": self.protocol, **self.verdict.as_dict()}
+        return {"study": self.study, **plain(self.choice)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to build from one study; which of its series can't be used, and what is odd about the others.
 
-    ``selection`` says for every protocol and usable series why it was or wasn't taken.
+    ``selection`` says for every series, and every protocol that was asked, why it was or wasn't taken.
     """
 
     study: str
     jobs: tuple[Job, ...]
     refused: tuple[Notice, ...] = ()
     warnings: tuple[Notice, ...] = ()
-    selection: tuple[Selected, ...] = ()
+    selection: tuple[SeriesChoice, ...] = ()
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -152,17 +157,16 @@ def run(
     Raises:
         TomosurfError: nothing can be read, or a stage fails.
     """
-    from tomosurf.ingest.read import read
+    from tomosurf.ingest.read import opened
 
-    with TemporaryDirectory(prefix="tomosurf-") as workspace:
-        intake = read(source, progress, workspace=Path(workspace))
+    with opened(source, progress) as intake:
         cases: list[CaseResult] = []
         refused = list(intake.refused)
         selection: list[Selected] = []
         for study in intake.studies:
             plan = make_plan(study, protocols, told(intake), options.policy)
             refused += plan.refused
-            selection += plan.selection
+            selection += selected(plan)
             if plan.jobs:
                 result, more = run_case(plan, output, options, progress)
                 cases += result
@@ -182,17 +186,20 @@ def run_case(
     protocols = [job.protocol for job in jobs]
     parts = [build_surfaces(volumes[job.series.digest], job.protocol, options, progress) for job in jobs]
     notices = (*plan.refused, *refused, *plan.warnings)
-    case = Case(plan.study, "", plan.inputs(), tuple(volumes.values()), notices=notices)
+    made = tuple(volumes.values())
+    case = Case(plan.study, "", plan.inputs(), made, notices=notices, selection=plan.selection)
     case = gather_case(case, protocols, parts, options)
     return [write_case(case, protocols, output, options, progress)], refused
 
 
 def told(intake: Intake) -> tuple[Notice, ...]:
-    """What a case should know of its input: oddities, and files that were refused before their series was known.
+    """What a case may have to know of its input: oddities, and what was refused of or beside its series."""
+    return (*intake.warnings, *intake.refused)
 
-    Such a file may be a slice of the stack, its last one say, and nothing else would tell.
-    """
-    return (*intake.warnings, *(notice for notice in intake.refused if not notice.series))
+
+def selected(plan: Plan) -> list[Selected]:
+    """The plan's selection, with its study beside each entry."""
+    return [Selected(plan.study, choice) for choice in plan.selection]
 
 
 def make_plan(
@@ -214,12 +221,15 @@ def make_plan(
     chosen = tuple(protocols) or tuple(load_protocol(name) for name in protocol_names())
     if len({protocol.name for protocol in chosen}) < len(chosen):
         raise ConfigError("two protocols share a name; their results would share files: rename one")
-    usable, refused = [], []
+    usable, refused, selection = [], [], []
     for series in study.series:
         try:
             usable.append((series, examine(series, policy=policy)))
         except InputRefused as error:
             refused.append(Notice.of(error))
+            selection.append(
+                _chosen(series, Verdict(series.digest, False, None, (f"refused: {error.code}",)))
+            )
     choices = [(protocol, choose(usable, protocol.series)) for protocol in chosen]
     jobs = [Job(protocol, series) for protocol, choice in choices for series in choice.taken]
     if usable and not jobs:
@@ -230,12 +240,26 @@ def make_plan(
         )
     used = {job.series.digest for job in jobs}
     kept = tuple(warning for warning in warnings if warning.series in used or not warning.series)
-    selection = tuple(
-        Selected(study.digest, protocol.name, verdict)
+    by_digest = {series.digest: series for series in study.series}
+    selection += [
+        _chosen(by_digest[verdict.series], verdict, protocol.name)
         for protocol, choice in choices
         for verdict in choice.considered
+    ]
+    return Plan(study.digest, tuple(jobs), tuple(refused), kept, tuple(selection))
+
+
+def _chosen(series: Series, verdict: Verdict, protocol: str = "") -> SeriesChoice:
+    return SeriesChoice(
+        series=series.digest,
+        modality=series.modality,
+        phase=series.phase,
+        slices=len(series.instances),
+        protocol=protocol,
+        taken=verdict.taken,
+        score=verdict.score,
+        reasons=verdict.reasons,
     )
-    return Plan(study.digest, tuple(jobs), tuple(refused), kept, selection)
 
 
 def build_volumes(
@@ -268,12 +292,24 @@ def segment_volume(
     return replace(found, protocol=protocol.name, series=volume.series)
 
 
+def clean_up(
+    method: ThresholdMethod | NetworkMethod, own: Mapping[str, RefineRule]
+) -> Mapping[str, RefineRule]:
+    """Rules by segment: those that belong to the network's model, and a protocol's ``own`` before them."""
+    from tomosurf.segment.catalogue import find_model
+    from tomosurf.segment.spec import load_spec
+
+    if isinstance(method, NetworkMethod):
+        return {**load_spec(find_model(method.model)).refine, **own}
+    return own
+
+
 def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
     """Clean up, contour, and let the margins go."""
     from tomosurf.refine.refine import refine
     from tomosurf.surface.extract import extract
 
-    refined = refine(segmentation, protocol.refine)
+    refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
     del segmentation
     scene = extract(refined, progress)
     return Surfaces(refined.without_margins(), scene)

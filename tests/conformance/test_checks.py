@@ -26,7 +26,10 @@ def _troubled() -> Case:
     }
     case = case_of(segmentation(shapes, grid((32, 32, 16), (1.0, 1.0, 4.0))))
     kept = tuple(mesh for mesh in case.scene.meshes if mesh.segment.name != "lost")
-    ledger = (LedgerEntry("interpolated_slice", "interpolated", (7,)),)
+    ledger = (
+        LedgerEntry("interpolated_slice", "interpolated", (7,)),
+        LedgerEntry("possibly_incomplete", "a damaged file"),
+    )
     volumes = (replace(case.volumes[0], ledger=ledger),)
     return replace(case, volumes=volumes, scene=Scene(kept, case.scene.geometry), measurements={})
 
@@ -65,6 +68,7 @@ def test_together_they_find_every_trouble(troubled: Case) -> None:
     assert found == {
         ("slice_spacing", ""),
         ("repaired_slices", ""),
+        ("possibly_incomplete", ""),
         ("field_of_view", "cut"),
         ("structure_present", "gone"),
         ("structure_present", "lost"),

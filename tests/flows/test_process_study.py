@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
 from tomosurf.case_folder import read_manifest
 from tomosurf.config import load_protocol
+from tomosurf.errors import InputRefused
 from tomosurf.pipeline import RunOptions, run
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +93,23 @@ def test_an_input_with_nothing_usable_fails_the_flow_by_code_not_by_file_name(tm
     assert result["error"] == "InputRefused"
     assert "DOE" not in result["message"] + errors
     assert (tmp_path / "out" / "ingest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file or directory", "/in/DOE^JANE.dcm"),
+        InputRefused("truncated", "the file ends", files=("DOE^JANE.dcm",), advice="Transfer it again."),
+    ],
+)
+def test_what_a_task_raises_names_no_file(error):
+    from flows.tasks import nameless
+
+    with pytest.raises(type(error)) as caught, nameless():
+        raise error
+    told = "".join(traceback.format_exception(caught.value))
+    assert "DOE" not in told
+    assert str(error).split("[")[0].split("'")[0].strip(": ") in told
 
 
 def test_the_deployment_names_a_flow_that_is_there():

@@ -9,15 +9,14 @@ from tests.mutations import (
     GRID,
     KINDS,
     Broken,
-    check_lost,
     check_place,
     check_values,
+    check_whole,
     damaged,
     good,
     try_one,
 )
 from tomosurf.data.geometry import Geometry
-from tomosurf.data.series import Intake
 from tomosurf.ingest.read import read
 from tomosurf.testing.dicom_writer import Syntax
 from tomosurf.volume.build import build
@@ -65,4 +64,5 @@ def test_the_checks_can_fail(tmp_path: Path) -> None:
         else:
             check_values(array, volume.geometry, series, "0003.dcm", known)
     with pytest.raises(Broken):
-        check_lost(series, "0006.dcm", Intake(intake.studies))
+        check_whole(series, [*known.files, "0006.dcm"])
+    check_whole(series, list(known.files))

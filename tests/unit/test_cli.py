@@ -15,7 +15,7 @@ import trimesh
 from tomosurf import resources
 from tomosurf.cli import main
 from tomosurf.data.geometry import Geometry
-from tomosurf.testing.dicom_writer import write_series
+from tomosurf.testing.dicom_writer import SeriesOptions, write_series
 from tomosurf.testing.phantoms import Ball
 
 HEAVY = ("torch", "monai", "vtkmodules", "vtk", "SimpleITK", "prefect")
@@ -108,6 +108,21 @@ def test_inspect_shows_what_a_protocol_would_take_and_why_not(small_ct, tmp_path
     mine.write_text(text.replace("min_slices: 10", "require: {description: venous}"))
     assert main(["inspect", str(small_ct), "--protocol", str(mine)]) == 0
     assert "description doesn't match" in capsys.readouterr().out
+
+
+def test_inspect_names_phases_where_there_are_some(small_ct, tmp_path, capsys):
+    assert main(["inspect", str(small_ct)]) == 0
+    assert "phase" not in capsys.readouterr().out.splitlines()[1]
+    grid = Geometry((12, 12, 9), np.eye(4))
+    for k, echo in enumerate((2.46, 4.92)):
+        attributes = {"EchoTime": echo, "SOPInstanceUID": lambda n, k=k: f"2.25.{9 * k + n + 1}"}
+        options = SeriesOptions(modality="MR", file_name=f"{k}-{{number}}", attributes=attributes)
+        write_series(tmp_path, np.full(grid.shape, 100 + k, np.int16), grid, options)
+    assert main(["inspect", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "phase" in out
+    assert "EchoTime 2.46" in out
+    assert "EchoTime 4.92" in out
 
 
 def test_volume_writes_one_file_a_series_and_what_was_refused(small_ct, tmp_path, capsys):

@@ -107,12 +107,12 @@ def test_the_plan_says_why_each_series_was_or_was_not_taken(small_ct, tmp_path):
     wanting = bone.model_copy(update={"series": bone.series.model_copy(update={"prefer": prefer})})
     plan = pipeline.make_plan(read(folder).studies[0], [wanting])
     assert [len(job.series.instances) for job in plan.jobs] == [12]
-    assert sorted((s.protocol, s.verdict.taken, s.verdict.score) for s in plan.selection) == [
+    assert sorted((s.protocol, s.taken, s.score) for s in plan.selection) == [
         ("ct-bone", False, 0.0),
         ("ct-bone", True, 3.0),
     ]
     outcome = run(folder, tmp_path / "out", [load_protocol("mr-hippocampus")], QUICK)
-    assert [s.verdict.reasons[0] for s in outcome.selection] == ["modality isn't MR"] * 2
+    assert [s.choice.reasons[0] for s in outcome.selection] == ["modality isn't MR"] * 2
 
 
 @pytest.fixture
@@ -175,11 +175,51 @@ def test_volumes_on_right_angles(tmp_path):
     assert [entry.code for entry in straight.ledger] == ["rectified"]
 
 
-def test_a_file_that_may_have_been_a_slice_is_told_in_the_case(small_ct, tmp_path):
+def test_a_file_that_may_have_been_a_slice_refuses_the_case_or_marks_it(small_ct, tmp_path):
     folder = shutil.copytree(small_ct, tmp_path / "in")
     last = max(folder.iterdir())
     last.write_bytes(last.read_bytes()[:400])  # its header ends before it names a series
-    case = run(folder, tmp_path / "out", [load_protocol("ct-skin")], QUICK).cases[0]
-    assert case.manifest.volumes[0].shape[2] == 47
-    notice = next(n for n in case.manifest.notices if n.code in {"truncated", "unreadable_file"})
+    skin = [load_protocol("ct-skin")]
+    strict = run(folder, tmp_path / "out", skin, QUICK)
+    assert not strict.cases
+    (refused,) = [notice for notice in strict.refused if notice.code == "possibly_incomplete"]
+    assert refused.files == (last.name,)
+    manifest = run(folder, tmp_path / "out", skin, replace(QUICK, policy="repair")).cases[0].manifest
+    assert manifest.volumes[0].shape[2] == 47
+    assert [entry["code"] for entry in manifest.volumes[0].ledger] == ["possibly_incomplete"]
+    assert ("possibly_incomplete", "warning") in {(f.check, f.severity) for f in manifest.findings}
+    notice = next(n for n in manifest.notices if n.code in {"truncated", "unreadable_file"})
     assert notice.files == ()  # no names of files in a manifest
+    assert last.name not in str(manifest.as_dict())
+
+
+def test_a_damaged_slice_that_says_its_series_is_told_in_the_case(small_ct, tmp_path):
+    folder = shutil.copytree(small_ct, tmp_path / "in")
+    first = min(folder.iterdir())
+    data = first.read_bytes()
+    first.write_bytes(data[: data.index(b"\x28\0\x02\0US") + 5])  # the series stands before
+    repair = replace(QUICK, policy="repair")
+    outcome = run(folder, tmp_path / "out", [load_protocol("ct-skin")], repair)
+    manifest = outcome.cases[0].manifest
+    assert "truncated" in {notice.code for notice in manifest.notices}
+    (told,) = [notice for notice in outcome.refused if notice.code == "truncated"]
+    assert told.series == manifest.volumes[0].series
+
+
+def test_the_manifest_says_which_series_were_there_and_why_one_was_taken(small_ct, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(small_ct, folder / "fine")
+    grid = Geometry((20, 20, 12), np.diag([5.0, 5, 5, 1]))
+    for series in ("coarse", "gapped"):
+        options = SeriesOptions(study="small", series=series, attributes={"SeriesDescription": "DOE^JANE"})
+        files = write_series(folder / series, np.full(grid.shape, 1064, np.int16), grid, options)
+    files[5].unlink()
+    case = run(folder, tmp_path / "out", [load_protocol("ct-skin")], QUICK).cases[0]
+    told = {(c.slices, c.protocol, c.taken): c.reasons for c in case.manifest.selection}
+    assert set(told) == {(48, "ct-skin", True), (12, "ct-skin", False), (11, "", False)}
+    assert told[11, "", False] == ("refused: missing_slice",)
+    assert all(choice.modality == "CT" for choice in case.manifest.selection)
+    report = (case.folder / "report.html").read_text(encoding="utf-8")
+    assert "Choice of series" in report
+    assert all(reason in report for reasons in told.values() for reason in reasons)
+    assert "DOE" not in report + str(case.manifest.as_dict())

@@ -6,7 +6,6 @@ import os
 from argparse import ArgumentParser, Namespace
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from tomosurf.console import Console

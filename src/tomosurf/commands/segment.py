@@ -14,7 +14,12 @@ HELP = "segment one NIfTI, NRRD or MHA volume into a label map"
 
 def configure(parser: ArgumentParser) -> None:
     """Arguments of ``segment``."""
-    parser.add_argument("volume", type=Path, help=".nii, .nii.gz, .nrrd, .mha or .mhd")
+    parser.add_argument(
+        "volume",
+        type=Path,
+        nargs="+",
+        help=".nii, .nii.gz, .nrrd, .mha or .mhd; several on one grid for a model that takes several channels",
+    )
     parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="see `tomosurf models`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the label map, .nii.gz")
     add_device(parser)
@@ -30,6 +35,8 @@ def execute(arguments: Namespace, console: Console) -> int:
     from tomosurf.config import NetworkMethod
     from tomosurf.errors import ConfigError
     from tomosurf.image_file import read_volume
+    from tomosurf.pipeline import clean_up
+    from tomosurf.refine.refine import refine
     from tomosurf.registry import EXPORTERS, SEGMENTERS
     from tomosurf.segment.catalogue import find_model
     from tomosurf.segment.options import SegmentOptions
@@ -39,10 +46,13 @@ def execute(arguments: Namespace, console: Console) -> int:
     if not arguments.output.name.endswith(exporter.suffix):
         raise ConfigError(f"a label map is written as {exporter.suffix}; name the output so")
     spec = load_spec(find_model(arguments.model))
-    volume = read_volume(arguments.volume, spec.modality)
+    modality = "" if spec.modality == "any" else spec.modality
+    volume, *others = (read_volume(path, modality) for path in arguments.volume)
     method = NetworkMethod(method="network", model=arguments.model)
     with console.progress() as progress:
-        found = SEGMENTERS.load("network")(volume, method, SegmentOptions(arguments.device), progress)
+        options = SegmentOptions(arguments.device)
+        found = SEGMENTERS.load("network")(volume, method, options, progress, others)
+        found = refine(found, clean_up(method, {}))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(arguments.output) as partial:
         exporter.write(found, partial)

@@ -6,7 +6,6 @@ import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tomosurf.commands.run import add_policy
@@ -38,13 +37,12 @@ def configure(parser: ArgumentParser) -> None:
 
 def execute(arguments: Namespace, console: Console) -> int:
     """Write the volumes; exit code 3 when there is none."""
-    from tomosurf.ingest.read import read
+    from tomosurf.ingest.read import opened
     from tomosurf.pipeline import build_volumes
 
     mask: Mask | None = None
     volumes: list[dict[str, Any]] = []
-    with TemporaryDirectory(prefix="tomosurf-") as workspace, console.progress() as progress:
-        intake = read(arguments.input, progress, workspace=Path(workspace))
+    with console.progress() as progress, opened(arguments.input, progress) as intake:
         if arguments.deidentify:
             mask = _mask_of(intake)
         refused = list(intake.refused)

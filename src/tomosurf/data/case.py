@@ -21,6 +21,24 @@ class InputFile:
     series: str
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesChoice:
+    """Whether a protocol took a series, and why or why not, in words that hold no header text.
+
+    ``series`` is its digest, ``slices`` how many went in. ``score`` is None for one that doesn't fit. Of a series
+    that was refused before any protocol was asked, ``protocol`` is "" and the reason its code.
+    """
+
+    series: str
+    modality: str
+    phase: str
+    slices: int
+    protocol: str
+    taken: bool
+    score: float | None
+    reasons: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """One study on its way from slices to surfaces; what exporters, checks and the report receive.
@@ -30,7 +48,7 @@ class Case:
     ``series`` it carries. Labels and segment names are unique over the whole case. ``measurements`` maps
     segment names to what was measured on their meshes, once, after extraction. ``may_be_cut`` names the
     segments that the edge of the image may cut without a warning, as their protocols say. ``notices`` is what
-    was said about this study's input.
+    was said about this study's input, ``selection`` why each of its series was or wasn't taken.
     """
 
     study: str
@@ -43,6 +61,7 @@ class Case:
     measurements: Mapping[str, Measurements] = field(default_factory=dict)
     may_be_cut: frozenset[str] = frozenset()
     notices: tuple[Notice, ...] = ()
+    selection: tuple[SeriesChoice, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "measurements", MappingProxyType(dict(self.measurements)))

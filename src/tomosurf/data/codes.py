@@ -155,7 +155,7 @@ _TABLE = (
     IngestCode(
         "mixed_series",
         ("refused",),
-        "Files of one Series Instance UID disagree on modality, frame of reference or laterality; or a few "
+        "Files of one Series Instance UID disagree on study, modality, frame of reference or laterality; or a few "
         "slices belong into a stack by their place, but differ in rescale type, image type, kernel, echo time "
         "or b-value.",
         "Send the series that belong apart under UIDs of their own.",
@@ -240,6 +240,16 @@ _TABLE = (
         ("ledger",),
         "Voxels carry the Pixel Padding Value: nothing was measured there. They are marked in the volume.",
         "Nothing to do.",
+    ),
+    IngestCode(
+        "possibly_incomplete",
+        ("refused", "ledger"),
+        "A file may hold a slice of this series and can't be placed: it is damaged and names the series, or lies "
+        "in a folder with its slices and can't say where it belongs; or it is in a series of one or two slices and "
+        "lies where the next slice would. Nobody can say that the stack is complete: a slice that is missing at an "
+        "end leaves no gap.",
+        "Fetch the file again, or move it away if it isn't of this series; `--policy repair` reads on and writes "
+        "it down.",
     ),
     IngestCode(
         "rectified",

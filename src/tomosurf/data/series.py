@@ -153,7 +153,8 @@ class Series:
     ``digest`` and ``study`` are short digests of the Series and Study Instance UIDs. Where a series holds
     several stacks, each is a ``Series`` of its own: ``phase`` says in which attributes' values it differs from
     its siblings ("EchoTime 2.46"), and its digest covers that as well. Whether the slices make a volume is for
-    :mod:`tomosurf.volume` to say.
+    :mod:`tomosurf.volume` to say. ``damaged`` are names of files, relative to the input, that may hold slices of it
+    and can't be placed.
 
     Raises:
         DataError: no instances, or a laterality that isn't "L", "R" or "".
@@ -167,6 +168,7 @@ class Series:
     laterality: str = ""
     hints: SeriesHints = SeriesHints()
     phase: str = ""
+    damaged: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.instances:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tomosurf.data.series import Acquisition
 from tomosurf.ingest.elements import Elements
+from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import binaries, decimal, double, integer, text, texts
 
@@ -17,6 +18,31 @@ MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d{1,6})?)([
 """A date and a time together as PS3.5 section 6.2 writes them (VR DT, or DA and TM), to the second at least."""
 
 
+@remembered(
+    Tag.DiffusionGradientOrientation,
+    Tag.FrameAcquisitionNumber,
+    Tag.AcquisitionNumber,
+    Tag.TemporalPositionIndex,
+    Tag.TemporalPositionIdentifier,
+    Tag.EffectiveEchoTime,
+    Tag.EchoTime,
+    Tag.NominalCardiacTriggerDelayTime,
+    Tag.TriggerTime,
+    Tag.DiffusionBValue,
+    Tag.ConvolutionKernel,
+    Tag.FrameType,
+    Tag.ImageType,
+    Tag.EchoNumbers,
+    Tag.InversionTime,
+    Tag.FlipAngle,
+    Tag.FrameReferenceTime,
+    Tag.AcquisitionDate,
+    Tag.AcquisitionTime,
+    Tag.FrameAcquisitionDateTime,
+    Tag.AcquisitionDateTime,
+    Tag.StackID,
+    Tag.DimensionIndexValues,
+)
 def acquisition_of(elements: Elements) -> Acquisition:
     """The acquisition of one slice; what is absent or unreadable tells nothing."""
     gradient = binaries(elements, Tag.DiffusionGradientOrientation, "d")

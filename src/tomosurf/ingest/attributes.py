@@ -96,7 +96,10 @@ Groups = dict[Hashable, list[Instance]]
 def grouped_by(attribute: Attribute, instances: Sequence[Instance]) -> Groups:
     """Slices by the attribute's value, in the order of values; numbers that are close share the lowest one."""
     values = [attribute.value(instance) for instance in instances]
-    names = _joined(attribute, sorted(set(values), key=_order))
+    distinct = set(values)
+    if len(distinct) == 1:
+        return {values[0]: list(instances)}
+    names = _joined(attribute, sorted(distinct, key=_order))
     groups: Groups = {name: [] for name in dict.fromkeys(names.values())}
     for instance, value in zip(instances, values, strict=True):
         groups[names[value]].append(instance)

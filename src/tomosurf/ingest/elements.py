@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 UNDEFINED = 0xFFFFFFFF
@@ -66,22 +67,14 @@ class _Cursor:
     def __init__(self, data: bytes, encoding: Encoding) -> None:
         self.data = data
         self.size = len(data)
-        self._tag = struct.Struct(encoding.byte_order + "HH")
-        self._short = struct.Struct(encoding.byte_order + "HH2sH")
+        self.short = struct.Struct(encoding.byte_order + "HH2sH")
         self._long = struct.Struct(encoding.byte_order + "L")
-
-    def tag(self, at: int) -> int:
-        """The tag at ``at``."""
-        if at + 8 > self.size:
-            raise NeedsMore
-        group, element = self._tag.unpack_from(self.data, at)
-        return int(group) << 16 | int(element)
 
     def header(self, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
         """Tag, VR, length and where the value starts, of the element at ``at``."""
         if at + 8 > self.size:
             raise NeedsMore
-        group, element, vr, length = self._short.unpack_from(self.data, at)
+        group, element, vr, length = self.short.unpack_from(self.data, at)
         tag = group << 16 | element
         if implicit or group == DELIMITER_GROUP:
             return tag, b"", self._long.unpack_from(self.data, at + 4)[0], at + 8
@@ -113,33 +106,48 @@ def scan(
     """
     found = Elements(encoding)
     cursor = _Cursor(data, encoding)
-    header, size, implicit = cursor.header, cursor.size, encoding.implicit
-    at = start
+    short, size, values = cursor.short.unpack_from, cursor.size, found.values
+    plain = frozenset() if encoding.implicit else SHORT_VRS
+    at, last = start, size - 8
     while at < size or not end_of_file:
-        tag, vr, length, value = header(at, implicit)
-        if tag == PIXEL_DATA:
-            found.pixel_offset, found.pixel_length, found.pixel_vr = value, length, vr
-            return found
-        if tag >> 16 == DELIMITER_GROUP:
-            raise Malformed("delimiter outside a sequence")
-        if length == UNDEFINED:
-            at = _after_undefined(cursor, value, implicit or vr == b"UN")
-            raw = b""
+        if at > last:
+            raise NeedsMore
+        group, element, vr, length = short(data, at)
+        tag = group << 16 | element
+        if vr in plain and tag < PIXEL_DATA and tag not in sequences:  # most elements: no call for them
+            value, at = at + 8, at + 8 + length
         else:
-            at = value + length
-            if at > size:
-                raise NeedsMore
-            raw = data[value:at] if tag in wanted else b""
+            value, at = _special(cursor, at, found, sequences)
+            if found.pixel_offset is not None:
+                break
+        if at > size:
+            raise NeedsMore
         if tag in wanted:
-            if tag in found.values:
+            if tag in values:
                 raise Malformed("an element occurs twice")
-            found.values[tag] = raw
-        elif tag in sequences:
-            if tag in found.sequences:
-                raise Malformed("an element occurs twice")
-            inside = Encoding(implicit or vr == b"UN", encoding.little)
-            found.sequences[tag] = data[value:at], inside
+            values[tag] = data[value:at]
     return found
+
+
+def _special(cursor: _Cursor, at: int, found: Elements, sequences: Container[int]) -> tuple[int, int]:
+    """Where the value of the element at ``at`` starts and ends; of undefined length none is given.
+
+    Pixel data and wanted sequences are put down in ``found``.
+    """
+    encoding = found.encoding
+    tag, vr, length, value = cursor.header(at, encoding.implicit)
+    if tag == PIXEL_DATA:
+        found.pixel_offset, found.pixel_length, found.pixel_vr = value, length, vr
+        return value, value
+    if tag >> 16 == DELIMITER_GROUP:
+        raise Malformed("delimiter outside a sequence")
+    unread = encoding.implicit or vr == b"UN"
+    end = _after_undefined(cursor, value, unread) if length == UNDEFINED else value + length
+    if tag in sequences and end <= cursor.size:
+        if tag in found.sequences:
+            raise Malformed("an element occurs twice")
+        found.sequences[tag] = cursor.data[value:end], Encoding(unread, encoding.little)
+    return end if length == UNDEFINED else value, end
 
 
 def items(data: bytes, encoding: Encoding) -> Iterator[bytes]:
@@ -175,15 +183,52 @@ def scan_meta(data: bytes, start: int, wanted: Container[int]) -> tuple[dict[int
         NeedsMore: the bytes end inside an element.
     """
     cursor = _Cursor(data, Encoding(implicit=False, little=True))
+    short, size = cursor.short.unpack_from, cursor.size
     values: dict[int, bytes] = {}
     at = start
-    while at < cursor.size and cursor.tag(at) >> 16 == 2:
-        tag, _, length, value = cursor.header(at, implicit=False)
-        if value + length > cursor.size:
+    while at < size:
+        if at + 8 > size:
+            raise NeedsMore
+        group, element, vr, length = short(data, at)
+        if group != 2:
+            break
+        tag, value = group << 16 | element, at + 8
+        if vr not in SHORT_VRS:
+            tag, _, length, value = cursor.header(at, implicit=False)
+        if value + length > size:
             raise NeedsMore
         at = value + length
         if tag in wanted:
             values[tag] = data[value:at]
+    return values, at
+
+
+def leftovers(
+    data: bytes, start: int, encoding: Encoding, groups: Container[int]
+) -> tuple[dict[int, bytes], int]:
+    """The elements of ``groups`` from ``start`` on that a damaged data set still has, and where they end.
+
+    It ends at the first tag of another group or that doesn't ascend, and where anything is wrong; nothing is
+    raised.
+    """
+    cursor = _Cursor(data, encoding)
+    values: dict[int, bytes] = {}
+    at, last = start, -1
+    with suppress(Malformed, NeedsMore):
+        while at < cursor.size:
+            tag, vr, length, value = cursor.header(at, encoding.implicit)
+            if tag <= last or tag >> 16 not in groups:
+                break
+            undefined = length == UNDEFINED
+            end = (
+                _after_undefined(cursor, value, encoding.implicit or vr == b"UN")
+                if undefined
+                else value + length
+            )
+            if end > cursor.size:
+                break
+            values[tag] = b"" if undefined else data[value:end]
+            at, last = end, tag
     return values, at
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tomosurf.data.codes import notice, refusal
 from tomosurf.data.notice import Notice
 from tomosurf.data.series import Instance, Series, SeriesHints, Study, short_digest
 from tomosurf.errors import InputRefused
+from tomosurf.ingest.doubts import Damaged, Key, doubts
 from tomosurf.ingest.duplicates import without_copies, without_twins
 from tomosurf.ingest.hints import joined_hints
 from tomosurf.ingest.places import coincides
@@ -43,26 +44,38 @@ class Groups:
     warnings: list[Notice] = field(default_factory=list)
 
 
-def grouped(members: Iterable[Member], broken: frozenset[tuple[str, str]]) -> Groups:
+def grouped(
+    members: Iterable[Member],
+    broken: frozenset[str],
+    damaged: Collection[Damaged] = (),
+    elsewhere: Collection[str] = (),
+) -> Groups:
     """Put members together by Study and Series Instance UID, and split what isn't one stack.
 
-    ``broken`` are the (study, series) UIDs that lost a slice to a refusal: without it the rest might pass
-    for a complete stack, so they are left out whole. The order of ``members`` doesn't matter.
+    ``broken`` are the Series Instance UIDs that lost a slice to a refusal: without it the rest might pass
+    for a complete stack, so they are left out whole. ``damaged`` and ``elsewhere`` are as in
+    :func:`tomosurf.ingest.doubts.doubts`. The order of ``members`` doesn't matter.
     """
-    by_series: defaultdict[tuple[str, str], list[Member]] = defaultdict(list)
+    by_series: defaultdict[Key, list[Member]] = defaultdict(list)
+    by_uid: defaultdict[str, list[Member]] = defaultdict(list)
     for member in members:
         by_series[member.study_uid, member.series_uid].append(member)
+        by_uid[member.series_uid].append(member)
+    slices = {key: [member.instance for member in of] for key, of in by_series.items()}
+    doubtful = doubts(slices, damaged, elsewhere)
     groups = Groups()
     studies: defaultdict[str, list[Series]] = defaultdict(list)
     for key in sorted(by_series):
-        if key in broken:
+        if key[1] in broken:
             continue
         try:
+            _check_study(key[1], [m for m in by_uid[key[1]] if m.study_uid != key[0]])
             stacks = _stacks(by_series[key], groups)
         except InputRefused as error:
             groups.refused.append(Notice.of(error))
             continue
-        studies[stacks[0].study] += stacks
+        names = doubtful.get(key, ())
+        studies[stacks[0].study] += [replace(stack, damaged=names) for stack in stacks]
         if len(stacks) > 1:
             _note_holders(short_digest(key[1]), stacks, groups)
     groups.studies = tuple(
@@ -70,6 +83,19 @@ def grouped(members: Iterable[Member], broken: frozenset[tuple[str, str]]) -> Gr
         for digest in sorted(studies)
     )
     return groups
+
+
+def _check_study(series_uid: str, elsewhere: Sequence[Member]) -> None:
+    """Refuse a series that lies in several studies: what it lacks may be ``elsewhere``, in the other ones.
+
+    Raises:
+        InputRefused: mixed_series.
+    """
+    if elsewhere:
+        what = "files of one series disagree on StudyInstanceUID"
+        files = tuple(sorted(member.instance.name for member in elsewhere))
+        digest = short_digest(series_uid)
+        raise refusal("mixed_series", what, files=files, attribute="StudyInstanceUID", series=digest)
 
 
 def _stacks(members: list[Member], groups: Groups) -> list[Series]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from tomosurf.data.codes import refusal
 from tomosurf.data.transfer_syntax import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
@@ -36,12 +37,16 @@ class NotDicom(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What the first bytes of a file give; ``deflated_at`` is where its deflated data set starts, or None."""
+    """What the first bytes of a file give; ``deflated_at`` is where its deflated data set starts, or None.
+
+    ``storage`` is the Media Storage SOP Class UID, "" when absent; ``elements`` may name another SOP class.
+    """
 
     transfer_syntax: str
     elements: Elements
     nonzero_preamble: bool
     deflated_at: int | None
+    storage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +82,22 @@ def read_header(path: Path, *, hashed: bool = True, limit: int = HEADER_LIMIT) -
     """
     try:
         with path.open("rb", buffering=0) as file:
-            size = file.seek(0, 2)
+            size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise refusal("unreadable_file", "the file is empty")
             parsed = _grow(file, size, limit)
-            file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest() if hashed else ""
+            sha256 = _digest(file) if hashed else ""
     except OSError as error:
         raise refusal("unreadable_file", f"the file can't be read ({error.strerror})") from error
     return Header(parsed, size, sha256)
 
 
-def _grow(file: BinaryIO, size: int, limit: int) -> Parsed:
+def _digest(file: FileIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _grow(file: FileIO, size: int, limit: int) -> Parsed:
     """Parse the first bytes of the file, and more of them until the header is complete."""
     room = FIRST_READ
     while True:
@@ -129,12 +138,14 @@ def _parse(data: bytes, *, whole: bool, room: int) -> Parsed | None:
         if whole:
             raise
         return None
-    elements.values.setdefault(Tag.SOPClassUID, meta.get(Tag.MediaStorageSOPClassUID, b""))
+    storage = meta.get(Tag.MediaStorageSOPClassUID, b"")
+    elements.values.setdefault(Tag.SOPClassUID, storage)
     if not elements.values[Tag.SOPClassUID] and Tag.SeriesInstanceUID not in elements.values:
         raise NotDicom("neither a SOP class nor a series")
     if not syntax and elements.pixel_length != UNDEFINED:
         syntax = NATIVE_SYNTAX[elements.encoding]  # nothing else is possible for plain pixel data
-    return Parsed(syntax, elements, nonzero, deflated_at)
+    named = storage.strip(b"\0 ").decode("ascii", "backslashreplace")
+    return Parsed(syntax, elements, nonzero, deflated_at, named)
 
 
 def _start(data: bytes) -> int:

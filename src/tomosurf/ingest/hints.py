@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from tomosurf.data.series import SeriesHints
 from tomosurf.ingest.elements import Elements
+from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import text, texts
 
@@ -18,6 +19,14 @@ NO_AGENT = frozenset({"", "NO", "NONE", "N", "W/O", "WITHOUT", "NATIVE"})
 """What stands in Contrast/Bolus Agent when none was given."""
 
 
+@remembered(
+    Tag.SpecificCharacterSet,
+    Tag.BodyPartExamined,
+    Tag.SeriesDescription,
+    Tag.ProtocolName,
+    Tag.ContrastBolusAgent,
+    Tag.ImageType,
+)
 def hints_of(elements: Elements) -> SeriesHints:
     """The hints of one image."""
     return SeriesHints(

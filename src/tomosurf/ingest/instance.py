@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from tomosurf.data.codes import refusal
 from tomosurf.data.series import Instance, PixelLayout, Rescale
@@ -14,6 +15,7 @@ from tomosurf.ingest.classify import FRAMES_CLASSES, modality_of
 from tomosurf.ingest.elements import UNDEFINED, Elements
 from tomosurf.ingest.frames import elements_of_frames, frame_count, layouts_of_frames
 from tomosurf.ingest.header import Header
+from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import decimal, decimals, integer, text, texts, word
 
@@ -40,7 +42,7 @@ def instances_of(header: Header, path: Path, name: str) -> tuple[Instance, ...]:
     elements = header.elements
     if "MOSAIC" in texts(elements, Tag.ImageType):
         raise refusal("mosaic", "slices are tiled into one image", attribute=Tag.ImageType.name)
-    whole = _layout(header)
+    whole = _whole_layout(header)
     if text(elements, Tag.SOPClassUID) not in FRAMES_CLASSES:
         return (_instance(header, elements, whole, path, name),)
     each = elements_of_frames(elements)
@@ -71,11 +73,41 @@ def _instance(header: Header, elements: Elements, pixels: PixelLayout, path: Pat
     )
 
 
-def _layout(header: Header) -> PixelLayout:
+def _whole_layout(header: Header) -> PixelLayout:
     """The layout of the stored values, checked against the length of the pixel data."""
     elements = header.elements
     if elements.pixel_offset is None:
         raise refusal("no_pixel_data", "an image without Pixel Data", attribute="PixelData")
+    length = None if elements.pixel_length == UNDEFINED else elements.pixel_length
+    place = _Place(header.transfer_syntax, elements.pixel_offset, length, header.parsed.deflated_at)
+    layout = _layout(elements, place, elements.pixel_vr)
+    _check_length(layout, header.size)
+    return layout
+
+
+class _Place(NamedTuple):
+    """What a :class:`PixelLayout` has from elsewhere than the elements' values."""
+
+    transfer_syntax: str
+    offset: int
+    length: int | None
+    deflated_at: int | None
+
+
+@remembered(
+    Tag.SOPClassUID,
+    Tag.NumberOfFrames,
+    Tag.PhotometricInterpretation,
+    Tag.SamplesPerPixel,
+    Tag.Rows,
+    Tag.Columns,
+    Tag.BitsAllocated,
+    Tag.BitsStored,
+    Tag.HighBit,
+    Tag.PixelRepresentation,
+)
+def _layout(elements: Elements, place: _Place, pixel_vr: bytes) -> PixelLayout:
+    """The layout of the stored values, its own parts checked against each other."""
     enhanced = text(elements, Tag.SOPClassUID) in FRAMES_CLASSES
     if not enhanced and text(elements, Tag.NumberOfFrames) not in ("", "1"):
         what = "several frames in an object of single slices"
@@ -88,13 +120,12 @@ def _layout(header: Header) -> PixelLayout:
     ):
         where = Tag.PhotometricInterpretation.name
         raise refusal("colour", "neither MONOCHROME1 nor MONOCHROME2", attribute=where)
-    if header.transfer_syntax not in SUPPORTED:
+    if place.transfer_syntax not in SUPPORTED:
         where = Tag.TransferSyntaxUID.name
         raise refusal(
             "unsupported_transfer_syntax", "a transfer syntax that can't be decoded", attribute=where
         )
     layout = PixelLayout(
-        transfer_syntax=header.transfer_syntax,
         rows=_needed_word(elements, Tag.Rows, "size_mismatch"),
         columns=_needed_word(elements, Tag.Columns, "size_mismatch"),
         bits_allocated=_needed_word(elements, Tag.BitsAllocated),
@@ -102,13 +133,10 @@ def _layout(header: Header) -> PixelLayout:
         high_bit=_needed_word(elements, Tag.HighBit),
         signed=_needed_word(elements, Tag.PixelRepresentation) == 1,
         photometric=photometric,
-        offset=elements.pixel_offset,
-        length=None if elements.pixel_length == UNDEFINED else elements.pixel_length,
-        deflated_at=header.parsed.deflated_at,
         frames=frames,
+        **place._asdict(),
     )
-    _check_layout(layout, elements)
-    _check_length(layout, header.size)
+    _check_layout(layout, elements, pixel_vr)
     return layout
 
 
@@ -119,7 +147,7 @@ def _needed_word(elements: Elements, tag: Tag, code: str = "unsupported_pixels")
     return value
 
 
-def _check_layout(layout: PixelLayout, elements: Elements) -> None:
+def _check_layout(layout: PixelLayout, elements: Elements, pixel_vr: bytes) -> None:
     """Refuse layouts that can't be read, and slices that are too large."""
     if not layout.rows or not layout.columns:
         raise refusal("size_mismatch", "a slice without rows or columns", attribute=Tag.Rows.name)
@@ -128,7 +156,7 @@ def _check_layout(layout: PixelLayout, elements: Elements) -> None:
     if layout.bits_allocated not in (8, 16, 32):
         what = f"{layout.bits_allocated} bits allocated"
         raise refusal("unsupported_pixels", what, attribute=Tag.BitsAllocated.name)
-    if not elements.encoding.little and layout.bits_allocated == 8 and elements.pixel_vr == b"OW":
+    if not elements.encoding.little and layout.bits_allocated == 8 and pixel_vr == b"OW":
         what = "8-bit cells in big-endian words"
         raise refusal("unsupported_pixels", what, attribute=Tag.BitsAllocated.name)
     if not 1 <= layout.bits_stored <= layout.high_bit + 1 <= layout.bits_allocated:
@@ -172,6 +200,7 @@ def _position(elements: Elements) -> tuple[float, float, float]:
     return x, y, z
 
 
+@remembered(Tag.ImageOrientationPatient)
 def _orientation(elements: Elements) -> tuple[float, float, float, float, float, float]:
     where = Tag.ImageOrientationPatient.name
     numbers = decimals(elements, Tag.ImageOrientationPatient, 6, "bad_geometry")
@@ -184,6 +213,7 @@ def _orientation(elements: Elements) -> tuple[float, float, float, float, float,
     return a, b, c, d, e, f
 
 
+@remembered(Tag.PixelSpacing)
 def _pixel_spacing(elements: Elements) -> tuple[float, float]:
     where = Tag.PixelSpacing.name
     numbers = decimals(elements, Tag.PixelSpacing, 2, "bad_geometry")
@@ -198,6 +228,14 @@ def _pixel_spacing(elements: Elements) -> tuple[float, float]:
     return between_rows, between_columns
 
 
+@remembered(
+    Tag.ModalityLUTSequence,
+    Tag.RescaleSlope,
+    Tag.RescaleIntercept,
+    Tag.RescaleType,
+    Tag.SOPClassUID,
+    Tag.Modality,
+)
 def _rescale(elements: Elements) -> Rescale | None:
     if Tag.ModalityLUTSequence in elements.values:
         raise refusal("modality_lut", "a Modality LUT Sequence", attribute=Tag.ModalityLUTSequence.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ def places_of(instances: Sequence[Instance]) -> list[list[int]]:
     depths = depths_of(instances, normal_of(instances))
     order = np.argsort(depths, kind="stable")
     starts = np.flatnonzero(np.diff(depths[order]) > SAME_PLACE_MM) + 1
-    return [[int(k) for k in place] for place in np.split(order, starts)]
+    ordered: list[int] = order.tolist()
+    return [ordered[a:b] for a, b in pairwise([0, *starts.tolist(), len(ordered)])]
 
 
 def coincides(instances: Sequence[Instance]) -> bool:

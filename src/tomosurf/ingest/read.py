@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +17,18 @@ from tomosurf.data.series import Intake, short_digest
 from tomosurf.errors import InputRefused
 from tomosurf.ingest.classify import modality_of, not_a_slice
 from tomosurf.ingest.discover import Entry, discover
+from tomosurf.ingest.doubts import Damaged
 from tomosurf.ingest.group import Groups, Member, grouped
 from tomosurf.ingest.header import Header, NotDicom, read_header
 from tomosurf.ingest.hints import hints_of
 from tomosurf.ingest.instance import instances_of
+from tomosurf.ingest.remains import is_slice, is_uid, remains_of
+from tomosurf.ingest.remembered import forget
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import text, texts
 from tomosurf.progress import Progress, silent
 
 STAGE = "ingest"
-UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
-"""How a UID is written (PS3.5 section 9.1); at most 64 characters."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,9 @@ class _Findings:
     refused: Notice | None = None
     skipped: Notice | None = None
     warnings: list[Notice] = field(default_factory=list)
-    broken: tuple[str, str] | None = None
+    broken: str = ""
+    damaged: Damaged | None = None
+    elsewhere: str = ""  # the series of an object that holds no slices
 
 
 def read(
@@ -54,8 +56,9 @@ def read(
             :func:`opened`, which takes care of that.
         hashed: digest whole files (SHA-256) for the manifest; without, only headers are read.
 
-    A series that lost a slice to a refusal is refused whole. What comes back doesn't depend on the names of
-    files, their folders or their order, but for the names themselves.
+    A series that lost a slice to a refusal is refused whole; one that may have lost a damaged file says so in
+    ``Series.damaged``, and there folders matter. Else what comes back doesn't depend on the names of files,
+    their folders or their order, but for the names themselves.
 
     Raises:
         ConfigError: ``source`` doesn't exist, or is a ZIP and there is no workspace.
@@ -65,9 +68,12 @@ def read(
     except InputRefused as error:
         return Intake(refused=(Notice.of(error),))
     found: list[_Findings] = []
-    for findings in _looks(entries, hashed):
-        found.append(findings)
-        progress(STAGE, len(found) / len(entries))
+    try:
+        for findings in _looks(entries, hashed):
+            found.append(findings)
+            progress(STAGE, len(found) / len(entries))
+    finally:
+        forget()
     return _collect(found, special)
 
 
@@ -94,14 +100,34 @@ def _look(entry: Entry, hashed: bool) -> _Findings:
         header = read_header(entry.path, hashed=hashed)
     except NotDicom as error:
         findings.skipped = notice("no_dicom", f"no DICOM: {error}", files=(entry.name,))
+        _salvage(entry, findings)
         return findings
     except InputRefused as error:
         findings.refused = replace(Notice.of(error), files=(entry.name,))
+        _salvage(entry, findings)
         return findings
     findings.skipped = not_a_slice(header, entry.name)
     if findings.skipped is None:
         _take(header, entry, findings)
+    else:
+        findings.elsewhere = text(header.elements, Tag.SeriesInstanceUID)
+        if is_slice(header.parsed.storage) and not is_slice(text(header.elements, Tag.SOPClassUID)):
+            _salvage(entry, findings)  # the two must be the same (PS3.10 section 7.1)
     return findings
+
+
+def _salvage(entry: Entry, findings: _Findings) -> None:
+    """Tell which series a file that can't be read may belong to, where its content shows that it is DICOM."""
+    remains = remains_of(entry.path)
+    if remains is None:
+        return
+    if findings.refused is None:
+        what = "DICOM, but damaged where it says what it is"
+        findings.refused, findings.skipped = notice("unreadable_file", what, files=(entry.name,)), None
+    if is_uid(remains.series_uid):
+        findings.refused = replace(findings.refused, series=short_digest(remains.series_uid))
+    if not remains.is_no_slice:
+        findings.damaged = Damaged(entry.name, remains.series_uid)
 
 
 def _take(header: Header, entry: Entry, findings: _Findings) -> None:
@@ -112,8 +138,7 @@ def _take(header: Header, entry: Entry, findings: _Findings) -> None:
         for tag in (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID):
             if not text(elements, tag):
                 raise refusal("invalid_uid", f"no {tag.name}", attribute=tag.name)
-        laterality = text(elements, Tag.Laterality)
-        hints = hints_of(elements)
+        hints, laterality = hints_of(elements), text(elements, Tag.Laterality)
         findings.members = tuple(
             Member(
                 instance=instance,
@@ -129,7 +154,9 @@ def _take(header: Header, entry: Entry, findings: _Findings) -> None:
     except InputRefused as error:
         digest = short_digest(series) if series else ""
         findings.refused = replace(Notice.of(error), files=(entry.name,), series=digest)
-        findings.broken = (study, series)
+        findings.broken = series
+        if not is_uid(series):  # the damage may be there
+            findings.damaged = Damaged(entry.name, series)
         return
     findings.warnings = _oddities(header, entry.name, short_digest(series))
 
@@ -146,7 +173,7 @@ def _oddities(header: Header, name: str, series: str) -> list[Notice]:
         odd.append(("burned_in_annotation", "text may stand in the pixels", Tag.BurnedInAnnotation.name))
     for tag in (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID):
         uid = text(elements, tag)
-        if len(uid) > 64 or not UID.fullmatch(uid):
+        if not is_uid(uid):
             odd.append(("invalid_uid", "not written as a UID is", tag.name))
     return [
         notice(code, message, files=(name,), attribute=attribute, series=series)
@@ -156,8 +183,10 @@ def _oddities(header: Header, name: str, series: str) -> list[Notice]:
 
 def _collect(found: list[_Findings], special: list[Notice]) -> Intake:
     """Group the members, and the notices of the same kind."""
-    broken = frozenset(f.broken for f in found if f.broken is not None)
-    groups = grouped((member for f in found for member in f.members), broken)
+    broken = frozenset(f.broken for f in found) - {""}
+    damaged = [f.damaged for f in found if f.damaged is not None]
+    elsewhere = {uid for uid in broken if is_uid(uid)} | {f.elsewhere for f in found}
+    groups = grouped((member for f in found for member in f.members), broken, damaged, elsewhere)
     refused = _merged([f.refused for f in found if f.refused is not None]) + groups.refused
     skipped = _merged([f.skipped for f in found if f.skipped is not None]) + groups.skipped + special
     warnings = _merged([w for f in found for w in _of_stacks(f.warnings, groups)]) + groups.warnings

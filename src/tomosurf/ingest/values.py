@@ -11,7 +11,8 @@ from tomosurf.data.codes import refusal
 from tomosurf.ingest.elements import Elements
 from tomosurf.ingest.tags import Tag
 
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+"""One way only to match any digit, so that a long value that is no number costs no more than its length."""
 
 
 def text(elements: Elements, tag: Tag) -> str:

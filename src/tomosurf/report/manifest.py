@@ -70,6 +70,7 @@ def manifest_of(
         identity=case.identity,
         usable=case.usable,
         inputs=case.inputs,
+        selection=case.selection,
         volumes=tuple(_volume(volume, artifacts) for volume in case.volumes),
         protocols=_protocols(protocols),
         models=_models(case.segmentations),
@@ -123,7 +124,7 @@ def _models(segmentations: Iterable[Segmentation]) -> tuple[ModelRecord, ...]:
     for segmentation in segmentations:
         told = segmentation.provenance
         if told.get("method") == "network":
-            digest = told["weights_sha256"]
+            digest = told["model_sha256"]
             used[digest] = ModelRecord(told["model"], told["model_version"], digest, told["model_licence"])
     return tuple(used.values())
 

@@ -96,7 +96,7 @@ def _add_slice(assembly: Assembly, k: int, instance: Instance, cells: NDArray[An
     mask = padded(cells, values, instance)
     if mask is not None:
         assembly.pad(k, mask)
-    assembly.put(k, values, instance.rescale or IDENTITY)
+    assembly.put(k, values, instance.rescale or IDENTITY, layout.bits_stored)
 
 
 def _unit(series: Series) -> str:

@@ -23,6 +23,8 @@ def stored_values(cells: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     above = layout.bits_allocated - 1 - layout.high_bit
     if unused and not cells.flags.writeable:
         cells = cells.copy()
+    if unused == above and not layout.signed:
+        return np.bitwise_and(cells, (1 << layout.bits_stored) - 1, out=cells) if unused else cells
     if above:
         np.left_shift(cells, above, out=cells)
     values = cells.view(f"<i{layout.bits_allocated // 8}") if layout.signed else cells
@@ -73,15 +75,15 @@ class Assembly:
             return cells
         return None
 
-    def put(self, k: int, values: NDArray[Any], rescale: Rescale) -> None:
-        """Rescale the stored values of slice ``k`` into place; they may lie there already."""
+    def put(self, k: int, values: NDArray[Any], rescale: Rescale, bits: int = 64) -> None:
+        """Rescale the stored values of slice ``k``, of so many ``bits``, into place; they may lie there already."""
         if self.array.dtype == np.int16:
             intercept = int(rescale.intercept)
-            if _fits(values, intercept):
+            if _fits(values, intercept, bits):
                 # modulo 2**16, in place where the values lie there already: the sum is known to fit
-                bits = values.astype(np.int16) if values.itemsize == 1 else values
+                words = values.astype(np.int16) if values.itemsize == 1 else values
                 target = self.array[k].view(np.uint16)
-                np.add(bits.view(np.uint16), np.uint16(intercept & 0xFFFF), out=target)
+                np.add(words.view(np.uint16), np.uint16(intercept & 0xFFFF), out=target)
                 return
             wider = np.empty(self.array.shape, np.float32)
             wider[:k] = self.array[:k]
@@ -96,6 +98,10 @@ class Assembly:
         self.padding[k] = mask
 
 
-def _fits(values: NDArray[Any], intercept: int) -> bool:
-    """Whether every value plus ``intercept`` is an int16."""
-    return INT16.min <= int(values.min()) + intercept and int(values.max()) + intercept <= INT16.max
+def _fits(values: NDArray[Any], intercept: int, bits: int) -> bool:
+    """Whether every value plus ``intercept`` is an int16; values are looked at only where ``bits`` leave doubt."""
+    reach = 1 << bits
+    lowest = -reach // 2 if values.dtype.kind == "i" else 0
+    return (lowest + intercept >= INT16.min or int(values.min()) + intercept >= INT16.min) and (
+        lowest + reach - 1 + intercept <= INT16.max or int(values.max()) + intercept <= INT16.max
+    )

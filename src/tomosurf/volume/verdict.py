@@ -56,7 +56,8 @@ def judge(series: Series, tolerances: Tolerances = DEFAULT_TOLERANCES, policy: P
     files or instance numbers. Its k axis is (last - first position) / (number of steps): a constant shift in
     the plane, as a tilted gantry makes, is kept as shear. Orientation and pixel spacing are medians over the
     stack. Policy "strict" refuses missing slices and uneven steps; "repair" lays a uniform grid through them
-    (:func:`tomosurf.volume.steps.regular`), within the tolerances, and forgives nothing else.
+    (:func:`tomosurf.volume.steps.regular`), within the tolerances, and takes a series that damaged files lie
+    beside; it forgives nothing else.
 
     Raises:
         InputRefused: with codes as in docs/reference/ingest-codes.md; ``series`` is filled in.
@@ -71,6 +72,7 @@ def judge(series: Series, tolerances: Tolerances = DEFAULT_TOLERANCES, policy: P
 
 
 def _judge(series: Series, tolerances: Tolerances, policy: Policy) -> Stack:
+    doubts = _doubts(series, policy)
     instances = series.instances
     if len(instances) < tolerances.min_slices:
         files = tuple(i.name for i in instances)
@@ -97,7 +99,25 @@ def _judge(series: Series, tolerances: Tolerances, policy: Policy) -> Stack:
     if lean > tolerances.lean_degrees:
         raise refusal("bad_geometry", f"slices lean by {lean:.1f} degrees", attribute="ImagePositionPatient")
     geometry = Geometry(shape, affine, series.frame_of_reference_uid)
-    return Stack(ordered, geometry, _tilt(geometry, ordered, tolerances) + repairs, places)
+    return Stack(ordered, geometry, _tilt(geometry, ordered, tolerances) + repairs + doubts, places)
+
+
+def _doubts(series: Series, policy: Policy) -> tuple[LedgerEntry, ...]:
+    """The ledger entry of a stack that lies beside damaged files; it names none, for names can name a patient.
+
+    Raises:
+        InputRefused: possibly_incomplete, under the policy "strict".
+    """
+    count = len(series.damaged)
+    if not count:
+        return ()
+    whose = "a file that is damaged or out of place may hold a slice"
+    if count > 1:
+        whose = f"{count} files that are damaged or out of place may hold slices"
+    what = f"{whose} of this series: nobody can say that it is complete, for a missing end leaves no gap"
+    if policy == "strict":
+        raise refusal("possibly_incomplete", what, files=series.damaged)
+    return (LedgerEntry("possibly_incomplete", what),)
 
 
 def _same(

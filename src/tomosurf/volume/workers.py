@@ -30,6 +30,8 @@ ENVIRONMENT = {
 }
 """numpy would otherwise reserve address space for a thread a core; and glibc give every buffer of a slice back to
 the system, only to ask for it again at the next slice."""
+PIPE_BYTES = 1 << 20
+"""Room of a pipe: the most that Linux gives to anybody."""
 START_SECONDS = 60.0
 """Wall time in which a child must be ready; a cold disk may take some."""
 
@@ -140,6 +142,8 @@ class _Child:
             stderr=subprocess.DEVNULL,
             env=os.environ | ENVIRONMENT,
         )
+        for pipe in (self._process.stdin, self._process.stdout):
+            _widen(pipe)
         try:
             self._exchange(b"", START_SECONDS, 0)
         except BaseException:
@@ -190,6 +194,15 @@ class _Child:
         if length != expected:
             raise refusal("size_mismatch", "the decoder gave another number of bytes than the header says")
         return _exactly(replies, length)
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Let a pipe hold a whole slice where the system can, so that neither end waits for the other halfway."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        if pipe is not None:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _exactly(pipe: IO[bytes], count: int) -> bytearray:

@@ -8,6 +8,7 @@ from tests.conformance.ingest_cases import (
     bad_files,
     bad_geometry,
     bad_values,
+    damaged,
     encodings,
     folders,
     frames,
@@ -18,5 +19,5 @@ from tests.conformance.ingest_cases import (
 )
 from tests.conformance.ingest_cases.case import CASES
 
-__all__ = ["CASES", "bad_files", "bad_geometry", "bad_values", "encodings", "folders", "frames"]
+__all__ = ["CASES", "bad_files", "bad_geometry", "bad_values", "damaged", "encodings", "folders", "frames"]
 __all__ += ["headers", "orientations", "pixels", "splits"]

@@ -55,18 +55,18 @@ def _other_position_twice(data: bytes) -> bytes:
 
 _in_one_file("pixels_cut", "truncated", "PixelData", lambda data: data[:-100])
 _in_one_file("one_byte_short", "truncated", "PixelData", lambda data: data[:-1])
-_in_one_file("header_cut", "truncated", "", lambda data: data[:400], "missing_slice")
+_in_one_file("header_cut", "truncated", "", lambda data: data[:400], "possibly_incomplete")
 _in_one_file(
     "an_impossible_vr",
     "unreadable_file",
     "",
     lambda data: data.replace(b"(\0\x02\0US", b"(\0\x02\0ZZ"),
-    "missing_slice",
+    "possibly_incomplete",
 )
-_in_one_file("a_thousand_nested_sequences", "unreadable_file", "", _nested, "missing_slice")
+_in_one_file("a_thousand_nested_sequences", "unreadable_file", "", _nested, "possibly_incomplete")
 _in_one_file("pixels_that_claim_four_gigabytes", "size_mismatch", "PixelData", _longer_than_the_file)
-_in_one_file("pixel_spacing_said_twice", "unreadable_file", "", _twice, "missing_slice")
-_in_one_file("position_said_twice", "unreadable_file", "", _other_position_twice, "missing_slice")
+_in_one_file("pixel_spacing_said_twice", "unreadable_file", "", _twice, "possibly_incomplete")
+_in_one_file("position_said_twice", "unreadable_file", "", _other_position_twice, "possibly_incomplete")
 
 
 def _syntax(name: str, uid: bytes) -> None:
@@ -164,7 +164,7 @@ def a_deflated_bomb(folder: Path) -> Bad:
     body = engine.compress(struct.pack("<HH2sH", 0x0008, 0x0060, b"CS", 2) + b"CT" + private)
     body += b"".join(engine.compress(bytes(1 << 20)) for _ in range(80)) + engine.flush()
     stack.files[4].write_bytes(data[:start] + body)
-    return bad("too_large", "", stack.files[4], also="missing_slice")
+    return bad("too_large", "", stack.files[4], also="possibly_incomplete")
 
 
 @case
@@ -195,7 +195,8 @@ def only_zeros(folder: Path) -> Bad:
 def only_reports(folder: Path) -> Bad:
     stack = plain(folder)
     for file in stack.files:
-        overwrite(file, 0x00080016, b"1.2.840.10008.5.1.4.1.1.88.33\0")
+        for tag in (0x00020002, 0x00080016):
+            overwrite(file, tag, b"1.2.840.10008.5.1.4.1.1.88.33\0")
     return bad("no_image")
 
 

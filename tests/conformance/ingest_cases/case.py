@@ -47,7 +47,8 @@ class Good:
 class Bad:
     """The refusal that must come out: its code, the files and the attribute that it names. No volume.
 
-    ``also`` are codes that follow from it: of a file that can't even say its series, the gap that it leaves.
+    ``also`` are codes that go with it: a file that can't even say its series is refused itself. ``repaired`` are
+    volumes that the policy repair must build.
     """
 
     code: str
@@ -55,6 +56,7 @@ class Bad:
     files: frozenset[str] = frozenset()
     source: Path | None = None
     also: frozenset[str] = frozenset()
+    repaired: tuple[Truth, ...] = ()
 
 
 Case = Callable[[Path], Good | Bad]

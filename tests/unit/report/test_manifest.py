@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.cases import PROTOCOL, SERIES, ball_case, case_of, grid, segmentation, write
 from tomosurf import case_folder
+from tomosurf.data.case import SeriesChoice
 from tomosurf.data.manifest import Manifest, case_summary, plain, seal_of
 from tomosurf.data.notice import Notice
 from tomosurf.data.volume import LedgerEntry
@@ -42,7 +43,14 @@ def document(tmp_path: Path) -> dict[str, object]:
         ledger=(LedgerEntry("interpolated_slice", "one slice was missing", (3,)),),
     )
     notice = Notice("mixed_sizes", "some files differ", files=("DOE^JANE.dcm",))
-    write(replace(case, volumes=(volume,), notices=(notice,)), tmp_path, exports=("stl", "ply", "glb"))
+    selection = (
+        SeriesChoice(
+            volume.series, "CT", "EchoTime 2.46", 32, "ct-bone", True, 2.5, ("fits", "+2.5: preferred")
+        ),
+        SeriesChoice("0badc0de0123", "CT", "", 3, "", False, None, ("refused: missing_slice",)),
+    )
+    case = replace(case, volumes=(volume,), notices=(notice,), selection=selection)
+    write(case, tmp_path, exports=("stl", "ply", "glb"))
     return case_folder.read_document(tmp_path / case.identity)
 
 

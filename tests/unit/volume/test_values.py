@@ -98,3 +98,19 @@ def test_what_doesnt_fit_turns_to_float32_and_keeps_what_was_there() -> None:
     assembly.put(2, np.array([[5, 6]], np.uint16), Rescale(0.5, 0.25))
     assert assembly.array.dtype == np.float32
     assert assembly.array.tolist() == [[[1, 2]], [[64511, -1021]], [[2.75, 3.25]]]
+
+
+@given(st.data())
+def test_bits_that_are_known_spare_a_look_and_change_nothing(data: st.DataObject) -> None:
+    bits, signed = data.draw(st.integers(1, 16)), data.draw(st.booleans())
+    low = -(1 << (bits - 1)) if signed else 0
+    high = low + (1 << bits) - 1
+    ends = [e + d for e in (-32768 - low, 32767 - high, -32768 - high, 32767 - low) for d in (-1, 0, 1)]
+    intercept = data.draw(st.one_of(st.sampled_from(ends), st.integers(-70000, 70000)))
+    values = data.draw(st.lists(st.one_of(st.sampled_from([low, high]), st.integers(low, high)), min_size=1))
+    array = np.array([values], np.int16 if signed else np.uint16)
+    assembly = Assembly((1, 1, len(values)), whole_numbers=True)
+    assembly.put(0, array, Rescale(1.0, float(intercept)), bits)
+    sums = [value + intercept for value in values]
+    assert assembly.array[0].tolist() == [sums]
+    assert (assembly.array.dtype == np.int16) == all(-32768 <= s <= 32767 for s in sums)
