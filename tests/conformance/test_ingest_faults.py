@@ -31,7 +31,7 @@ def is_true(volume: Volume, truth: Truth) -> bool:
     if volume.geometry.shape != truth.geometry.shape:
         return False
     off = np.abs(volume.geometry.corners() - truth.geometry.corners()).max()
-    return bool(off < CORNER_MM) and np.array_equal(volume.array, truth.values.astype(volume.array.dtype))
+    return bool(off < CORNER_MM) and truth.holds(volume.array)
 
 
 def check_volume(volume: Volume, truth: Truth) -> None:
@@ -43,7 +43,7 @@ def check_volume(volume: Volume, truth: Truth) -> None:
         assert volume.padding is not None
         assert np.array_equal(volume.padding, truth.padding)
     assert volume.array.dtype in (np.int16, np.float32)
-    if volume.array.dtype == np.int16:
+    if volume.array.dtype == np.int16 and not truth.within:
         assert np.array_equal(volume.array, truth.values)  # nothing was cut by the cast in is_true
 
 
@@ -148,7 +148,7 @@ def check_nifti(path: Path, case: Good) -> None:
         if values.shape != truth.values.shape:
             continue
         off = np.abs(ends @ to_lps.T - ends @ truth.geometry.affine.T).max()
-        if off < CORNER_MM and np.array_equal(values, truth.values.astype(values.dtype)):
+        if off < CORNER_MM and truth.holds(values):
             return
     pytest.fail("no truth lies in the file")
 

@@ -118,7 +118,8 @@ _TABLE = (
     IngestCode(
         "lossy_compression",
         ("ledger",),
-        "The slices went through a lossy compression: values differ from those that were acquired.",
+        "The slices went through a lossy compression, by their header, their transfer syntax or the compressed "
+        "image itself: values differ from those that were acquired.",
         "Prefer the losslessly stored series where there is one.",
     ),
     IngestCode(
@@ -156,8 +157,8 @@ _TABLE = (
         "mixed_series",
         ("refused",),
         "Files of one Series Instance UID disagree on study, modality, frame of reference or laterality; or a few "
-        "slices belong into a stack by their place, but differ in rescale type, image type, kernel, echo time "
-        "or b-value.",
+        "slices belong into a stack by their place, but differ in rescale type, image type, kernel, echo "
+        "time, inversion time or b-value.",
         "Send the series that belong apart under UIDs of their own.",
     ),
     IngestCode(
@@ -175,7 +176,8 @@ _TABLE = (
     IngestCode(
         "mosaic",
         ("refused",),
-        "Image Type says MOSAIC: many slices tiled into one image.",
+        "Image Type says MOSAIC, or Siemens' private NumberOfImagesInMosaic a number above one: many slices tiled "
+        "into one image.",
         "Export the series unmosaicked.",
     ),
     IngestCode(
@@ -317,7 +319,8 @@ _TABLE = (
     IngestCode(
         "unsupported_transfer_syntax",
         ("refused",),
-        "The transfer syntax is absent or none that can be decoded here.",
+        "The transfer syntax is absent or none that is read here; the message names it (MPEG, HEVC, JPEG XL, JPIP, "
+        "SMPTE, the retired kinds of JPEG).",
         "Convert the files, for example to Explicit VR Little Endian.",
     ),
 )

@@ -68,8 +68,9 @@ class Rescale:
 class Acquisition:
     """What tells two acquisitions of the same place apart; None, "" or () where the header is silent.
 
-    ``acquisition_time`` is in seconds, of no meaning but its differences; ``image_type`` is that of the frame
-    in a multi-frame object; ``stack`` is its Stack ID, ``dimensions`` its Dimension Index Values.
+    Times are in ms, but ``acquisition_time`` and ``temporal_offset`` in seconds, of no meaning but their
+    differences; ``image_type`` is that of the frame in a multi-frame object; ``stack`` is its Stack ID,
+    ``dimensions`` its Dimension Index Values.
     """
 
     acquisition_number: int | None = None
@@ -81,12 +82,14 @@ class Acquisition:
     image_type: tuple[str, ...] = ()
     echo_number: int | None = None
     gradient: tuple[float, ...] = ()
-    inversion_time: float | None = None
+    inversion_times: tuple[float, ...] = ()
     flip_angle: float | None = None
     reference_time: float | None = None
     acquisition_time: float | None = None
     stack: str = ""
     dimensions: tuple[int, ...] = ()
+    cardiac_percentage: float | None = None
+    temporal_offset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

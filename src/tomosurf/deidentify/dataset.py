@@ -8,7 +8,9 @@ from tomosurf.deidentify.element import DUMMY, Rules, without_patient
 from tomosurf.deidentify.identifiers import Identifiers
 from tomosurf.deidentify.key import Key
 from tomosurf.deidentify.options import METHOD, DeidentifyOptions
-from tomosurf.ingest.classify import FRAMES_CLASSES
+from tomosurf.ingest.classify import FRAMES_CLASSES, modality_of
+from tomosurf.ingest.elements import Elements
+from tomosurf.ingest.vendors import b_value, is_mosaic
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,6 +28,22 @@ REQUIRED = (
 """Type 2 in every image: there, be it empty."""
 FRAME_DATES = frozenset({"AcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime"})
 """Type 1C where they occur: a dummy stands for them in any object."""
+
+
+def keep_private_meaning(result: Dataset, elements: Elements) -> None:
+    """Say in standard attributes of ``result`` what ``elements``, of its original, say in private ones.
+
+    Without a vendor's b-value the volumes of a series can't be told apart, and without the mark of a mosaic its
+    tiles would pass for a slice.
+    """
+    if modality_of(elements) != "MR":
+        return
+    value = b_value(elements)
+    if value is not None and "DiffusionBValue" not in result and result.SOPClassUID not in FRAMES_CLASSES:
+        result.DiffusionBValue = value
+    kinds = list(result.get("ImageType") or ("DERIVED", "PRIMARY"))
+    if is_mosaic(elements) and "MOSAIC" not in kinds:
+        result.ImageType = [*kinds, "MOSAIC"]
 
 
 def deidentified(dataset: Dataset, key: Key, options: DeidentifyOptions, identifiers: Identifiers) -> Dataset:

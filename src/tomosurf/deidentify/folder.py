@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tomosurf.data.codes import notice, refusal
 from tomosurf.data.notice import Notice
 from tomosurf.data.transfer_syntax import DEFLATED
-from tomosurf.deidentify.dataset import deidentified
+from tomosurf.deidentify.dataset import deidentified, keep_private_meaning
 from tomosurf.deidentify.identifiers import SEARCHED_VRS, Identifiers, elements_of, values_of
 from tomosurf.deidentify.key import Key
 from tomosurf.deidentify.mask import Mask, names_of
@@ -23,6 +23,7 @@ from tomosurf.deidentify.options import DeidentifyOptions
 from tomosurf.deidentify.source import PARSING_ERRORS, check_pixels, load, passed_over, quiet
 from tomosurf.errors import ConfigError, InputRefused
 from tomosurf.ingest.discover import Entry, discover
+from tomosurf.ingest.header import read_header
 from tomosurf.progress import Progress, silent
 from tomosurf.whole_file import whole_file
 
@@ -144,7 +145,9 @@ def _rewrite(entry: Entry, run: _Run) -> None:
         dataset = load(entry.path, pixels=True)
         check_pixels(dataset)
         name = _name(dataset, run.key)
-        content = _encoded(deidentified(dataset, run.key, run.options, run.identifiers), dataset)
+        result = deidentified(dataset, run.key, run.options, run.identifiers)
+        keep_private_meaning(result, read_header(entry.path, hashed=False).elements)
+        content = _encoded(result, dataset)
     digest = hashlib.sha256(content).hexdigest()
     if name in run.conflicts or run.written.get(name, digest) != digest:
         run.conflicts.add(name)

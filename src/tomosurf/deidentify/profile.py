@@ -18,6 +18,7 @@ _KEPT = """
     TemporalPositionIndex TemporalPositionTimeOffset StackID InStackPositionNumber DimensionIndexValues
     DimensionIndexPointer FunctionalGroupPointer DimensionOrganizationUID DimensionOrganizationType
     FrameAcquisitionNumber FrameAcquisitionDuration FrameReferenceTime ActualFrameDuration
+    ExtendedOffsetTable ExtendedOffsetTableLengths AcquisitionDuration
 
     SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns BitsAllocated
     BitsStored HighBit PixelRepresentation SmallestImagePixelValue LargestImagePixelValue PixelPaddingValue
@@ -37,11 +38,16 @@ _KEPT = """
     ScanningSequence SequenceVariant ScanOptions MRAcquisitionType RepetitionTime EchoTime EchoNumbers
     InversionTime EchoTrainLength NumberOfAverages ImagingFrequency ImagedNucleus MagneticFieldStrength
     NumberOfPhaseEncodingSteps PercentSampling PercentPhaseFieldOfView PixelBandwidth TriggerTime
+    CardiacSynchronizationTechnique NominalCardiacTriggerDelayTime NominalPercentageOfCardiacPhase
+    RRIntervalTimeNominal NominalRespiratoryTriggerDelayTime NominalPercentageOfRespiratoryPhase
     CardiacNumberOfImages AcquisitionMatrix InPlanePhaseEncodingDirection FlipAngle SAR dBdt VariableFlipAngleFlag
     DiffusionBValue DiffusionDirectionality DiffusionGradientOrientation EffectiveEchoTime InversionTimes
+    InversionRecovery FlowCompensation Spoiling RFEchoTrainLength GradientEchoTrainLength
     ResonantNucleus KSpaceFiltering ApplicableSafetyStandardAgency PulseSequenceName AngioFlag
 
     SeriesType Units CountsSource CorrectedImage DecayCorrection DecayFactor DoseCalibrationFactor
+    GantryDetectorSlew TablePosition ReconstructionType IterativeReconstructionMethod NumberOfIterations
+    NumberOfSubsets ScatterFractionFactor DeadTimeFactor SliceSensitivityFactor
     NumberOfSlices NumberOfTimeSlices ImageIndex CollimatorType ReprojectionMethod
 
     FrameType PixelPresentation VolumetricProperties VolumeBasedCalculationTechnique ComplexImageComponent
@@ -54,6 +60,9 @@ _KEPT = """
     CTGeometrySequence CTReconstructionSequence CTExposureSequence CTXRayDetailsSequence FrameAnatomySequence
     AnatomicRegionSequence IrradiationEventIdentificationSequence TemporalPositionSequence
     MRTimingAndRelatedParametersSequence MREchoSequence MRImagingModifierSequence MRDiffusionSequence
+    CardiacSynchronizationSequence RespiratorySynchronizationSequence PETFrameAcquisitionSequence
+    PETDetectorMotionDetailsSequence PETPositionSequence PETFrameCorrectionFactorsSequence
+    PETReconstructionSequence
     DiffusionGradientDirectionSequence MRFOVGeometrySequence MRModifierSequence MRAveragesSequence
     PixelValueTransformationSequence DimensionOrganizationSequence DimensionIndexSequence
     UnassignedSharedConvertedAttributesSequence UnassignedPerFrameConvertedAttributesSequence

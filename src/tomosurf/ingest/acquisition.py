@@ -8,10 +8,13 @@ from datetime import date
 from typing import Literal
 
 from tomosurf.data.series import Acquisition
+from tomosurf.ingest.classify import modality_of
 from tomosurf.ingest.elements import Elements
+from tomosurf.ingest.private_tags import PrivateTag
 from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import binaries, decimal, double, integer, text, texts
+from tomosurf.ingest.vendors import b_value
 
 DAY = 86400
 MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d{1,6})?)([+-]\d{4})?", re.ASCII)
@@ -42,6 +45,17 @@ MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d{1,6})?)([
     Tag.AcquisitionDateTime,
     Tag.StackID,
     Tag.DimensionIndexValues,
+    Tag.InversionTimes,
+    Tag.NominalPercentageOfCardiacPhase,
+    Tag.TemporalPositionTimeOffset,
+    Tag.SOPClassUID,
+    Tag.Modality,
+    PrivateTag.SiemensCreator,
+    PrivateTag.SiemensBValue,
+    PrivateTag.GECreator,
+    PrivateTag.GEBValue,
+    PrivateTag.PhilipsCreator,
+    PrivateTag.PhilipsBValue,
 )
 def acquisition_of(elements: Elements) -> Acquisition:
     """The acquisition of one slice; what is absent or unreadable tells nothing."""
@@ -51,18 +65,41 @@ def acquisition_of(elements: Elements) -> Acquisition:
         temporal_position=_count(elements, Tag.TemporalPositionIndex, "L", Tag.TemporalPositionIdentifier),
         echo_time=_time(elements, Tag.EffectiveEchoTime, Tag.EchoTime),
         trigger_time=_time(elements, Tag.NominalCardiacTriggerDelayTime, Tag.TriggerTime),
-        b_value=_finite(double(elements, Tag.DiffusionBValue)),
+        b_value=_b_value(elements),
         kernel=text(elements, Tag.ConvolutionKernel),
         image_type=_image_type(elements),
         echo_number=integer(elements, Tag.EchoNumbers),
         gradient=gradient if len(gradient) == 3 and all(map(math.isfinite, gradient)) else (),
-        inversion_time=decimal(elements, Tag.InversionTime),
+        inversion_times=_inversion_times(elements),
         flip_angle=decimal(elements, Tag.FlipAngle),
         reference_time=decimal(elements, Tag.FrameReferenceTime),
         acquisition_time=_moment(elements),
         stack=text(elements, Tag.StackID),
         dimensions=binaries(elements, Tag.DimensionIndexValues, "L"),
+        cardiac_percentage=_single(elements, Tag.NominalPercentageOfCardiacPhase),
+        temporal_offset=_finite(double(elements, Tag.TemporalPositionTimeOffset)),
     )
+
+
+def _b_value(elements: Elements) -> float | None:
+    """The standard's b-value, else in MR a vendor's own: elsewhere these elements mean something else."""
+    standard = _finite(double(elements, Tag.DiffusionBValue))
+    return b_value(elements) if standard is None and modality_of(elements) == "MR" else standard
+
+
+def _inversion_times(elements: Elements) -> tuple[float, ...]:
+    """A frame's inversion times, else that of a classic slice."""
+    times = binaries(elements, Tag.InversionTimes, "d")
+    if times and all(map(math.isfinite, times)):
+        return times
+    time = decimal(elements, Tag.InversionTime)
+    return () if time is None else (time,)
+
+
+def _single(elements: Elements, tag: Tag) -> float | None:
+    """One 32-bit binary number."""
+    values = binaries(elements, tag, "f")
+    return _finite(values[0]) if len(values) == 1 else None
 
 
 def _count(elements: Elements, own: Tag, kind: Literal["H", "L"], classic: Tag) -> int | None:

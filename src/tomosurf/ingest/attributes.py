@@ -16,8 +16,9 @@ from tomosurf.ingest.places import DIRECTION_APART
 SPACING_APART = 0.01
 """Relative difference above which pixel spacings are two; smaller ones are for the verdict to judge."""
 ECHO_APART_MS = 0.05
+INVERSION_APART_MS = 0.5
 B_VALUE_APART = 0.5
-"""Differences of Echo Time (ms) and b-value (s/mm2) that are noise."""
+"""Differences of Echo Time, Inversion Time (ms) and b-value (s/mm2) that are noise."""
 PLAIN_TYPES = frozenset(
     {"ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "AXIAL", "MPR", "MIP"}
     | {"M", "P", "R", "I", "W", "F", "IP", "OP", "WATER", "FAT", "IN_PHASE", "OPP_PHASE", "OUT_PHASE"}
@@ -71,6 +72,13 @@ ALWAYS = (
     Attribute("ImageType", lambda i: i.acquisition.image_type[:4], matters=True),
     Attribute("ConvolutionKernel", _in_acquisition("kernel"), matters=True),
     Attribute("EchoTime", _in_acquisition("echo_time"), ECHO_APART_MS, matters=True, shown=_number),
+    Attribute(
+        "InversionTime",
+        lambda i: i.acquisition.inversion_times or None,
+        INVERSION_APART_MS,
+        matters=True,
+        shown=_pair,
+    ),
     Attribute("DiffusionBValue", _in_acquisition("b_value"), B_VALUE_APART, matters=True, shown=_number),
     Attribute("StackID", _in_acquisition("stack")),
 )
@@ -80,10 +88,11 @@ WHERE_THEY_COINCIDE = (
     Attribute("TemporalPositionIdentifier", _in_acquisition("temporal_position"), shown=_number),
     Attribute("EchoNumbers", _in_acquisition("echo_number"), shown=_number),
     Attribute("DiffusionGradientOrientation", _in_acquisition("gradient"), 1e-3),
-    Attribute("InversionTime", _in_acquisition("inversion_time"), shown=_number),
     Attribute("FlipAngle", _in_acquisition("flip_angle"), shown=_number),
     Attribute("ImageType", _in_acquisition("image_type")),
+    Attribute("NominalPercentageOfCardiacPhase", _in_acquisition("cardiac_percentage"), shown=_number),
     Attribute("TriggerTime", _in_acquisition("trigger_time"), ordered=True, shown=_number),
+    Attribute("TemporalPositionTimeOffset", _in_acquisition("temporal_offset"), ordered=True, shown=_number),
     Attribute("FrameReferenceTime", _in_acquisition("reference_time"), ordered=True, shown=_number),
     Attribute("AcquisitionNumber", _in_acquisition("acquisition_number"), ordered=True, shown=_number),
     Attribute("AcquisitionTime", _in_acquisition("acquisition_time"), ordered=True),

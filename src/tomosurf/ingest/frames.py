@@ -23,6 +23,8 @@ MAX_FRAMES = 1 << 16
 """Frames that one object may have."""
 NESTED = frozenset({int(Sequence.DiffusionGradientDirectionSequence)})
 """Sequences inside functional groups that are looked into."""
+OF_SEVERAL_ITEMS = frozenset({int(Sequence.CTAcquisitionDetailsSequence)})
+"""Functional groups with an item for every tube and detector (PS3.3 C.8.15.3.2)."""
 MACROS = frozenset(map(int, Sequence)) - GROUPS - NESTED
 """Functional groups that are looked into."""
 
@@ -95,12 +97,18 @@ def _items(elements: Elements, tag: int) -> Iterator[tuple[bytes, Encoding]]:
 
 
 def _only(elements: Elements, tag: int, deeper: frozenset[int] = NESTED) -> dict[int, bytes]:
-    """The wanted elements of a sequence's one item, and of the gradient direction's in it."""
+    """The wanted elements of a sequence's one item, and of the gradient direction's in it.
+
+    Of several items, where there may be several, what they all say.
+    """
     values: dict[int, bytes] = {}
     for number, (item, encoding) in enumerate(_items(elements, tag)):
-        if number:
-            raise Malformed("a functional group of several items")
         found = scan(item, 0, encoding, OF_FRAMES, True, deeper)
+        if number:
+            if tag not in OF_SEVERAL_ITEMS:
+                raise Malformed("a functional group of several items")
+            values = dict(values.items() & found.values.items())
+            continue
         values |= found.values
         for nested in found.sequences:
             values |= _only(Elements(encoding, sequences=found.sequences), nested, frozenset())

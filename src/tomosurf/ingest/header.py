@@ -10,7 +10,13 @@ from io import FileIO
 from pathlib import Path
 
 from tomosurf.data.codes import refusal
-from tomosurf.data.transfer_syntax import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from tomosurf.data.transfer_syntax import (
+    DEFLATED,
+    DEFLATED_REFERENCES,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+)
 from tomosurf.ingest.elements import UNDEFINED, VRS, Elements, Encoding, Malformed, NeedsMore, scan, scan_meta
 from tomosurf.ingest.tags import GROUPS, WANTED, Tag
 
@@ -129,7 +135,7 @@ def _parse(data: bytes, *, whole: bool, room: int) -> Parsed | None:
     try:
         meta, start = scan_meta(data, start, WANTED)
         syntax = meta.get(Tag.TransferSyntaxUID, b"").rstrip(b"\0 ").decode("ascii", "replace")
-        deflated_at = start if syntax == DEFLATED else None
+        deflated_at = start if syntax == DEFLATED or syntax in DEFLATED_REFERENCES else None
         if deflated_at is not None:
             data, whole = _inflate(memoryview(data)[start:], room, whole)
             start = 0

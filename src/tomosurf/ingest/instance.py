@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tomosurf.data.codes import refusal
 from tomosurf.data.series import Instance, PixelLayout, Rescale
-from tomosurf.data.transfer_syntax import DEFLATED, ENCAPSULATED, LOSSY, SUPPORTED
+from tomosurf.data.transfer_syntax import DEFLATED, ENCAPSULATED, LOSSY, NOT_READ, SUPPORTED
 from tomosurf.ingest.acquisition import acquisition_of
 from tomosurf.ingest.classify import FRAMES_CLASSES, modality_of
 from tomosurf.ingest.elements import UNDEFINED, Elements
@@ -18,6 +18,7 @@ from tomosurf.ingest.header import Header
 from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import decimal, decimals, integer, text, texts, word
+from tomosurf.ingest.vendors import is_mosaic
 
 MAX_SLICE_PIXELS = 1 << 26
 """Rows times columns of the largest slice that is read: 8192 x 8192."""
@@ -42,6 +43,8 @@ def instances_of(header: Header, path: Path, name: str) -> tuple[Instance, ...]:
     elements = header.elements
     if "MOSAIC" in texts(elements, Tag.ImageType):
         raise refusal("mosaic", "slices are tiled into one image", attribute=Tag.ImageType.name)
+    if is_mosaic(elements) and modality_of(elements) == "MR":
+        raise refusal("mosaic", "slices are tiled into one image", attribute="NumberOfImagesInMosaic")
     whole = _whole_layout(header)
     if text(elements, Tag.SOPClassUID) not in FRAMES_CLASSES:
         return (_instance(header, elements, whole, path, name),)
@@ -76,6 +79,12 @@ def _instance(header: Header, elements: Elements, pixels: PixelLayout, path: Pat
 def _whole_layout(header: Header) -> PixelLayout:
     """The layout of the stored values, checked against the length of the pixel data."""
     elements = header.elements
+    if header.transfer_syntax not in SUPPORTED:
+        other = (
+            "a transfer syntax that isn't registered" if header.transfer_syntax else "compressed, but not how"
+        )
+        what = f"not read: {NOT_READ.get(header.transfer_syntax, other)}"
+        raise refusal("unsupported_transfer_syntax", what, attribute=Tag.TransferSyntaxUID.name)
     if elements.pixel_offset is None:
         raise refusal("no_pixel_data", "an image without Pixel Data", attribute="PixelData")
     length = None if elements.pixel_length == UNDEFINED else elements.pixel_length
@@ -120,11 +129,6 @@ def _layout(elements: Elements, place: _Place, pixel_vr: bytes) -> PixelLayout:
     ):
         where = Tag.PhotometricInterpretation.name
         raise refusal("colour", "neither MONOCHROME1 nor MONOCHROME2", attribute=where)
-    if place.transfer_syntax not in SUPPORTED:
-        where = Tag.TransferSyntaxUID.name
-        raise refusal(
-            "unsupported_transfer_syntax", "a transfer syntax that can't be decoded", attribute=where
-        )
     layout = PixelLayout(
         rows=_needed_word(elements, Tag.Rows, "size_mismatch"),
         columns=_needed_word(elements, Tag.Columns, "size_mismatch"),
@@ -176,9 +180,6 @@ def _check_length(layout: PixelLayout, size: int) -> None:
             raise refusal("size_mismatch", what, attribute="PixelData")
         return
     expected = layout.slice_bytes * layout.frames
-    if layout.transfer_syntax == DEFLATED and layout.frames > 1:
-        where = Tag.TransferSyntaxUID.name
-        raise refusal("unsupported_transfer_syntax", "a deflated multi-frame object", attribute=where)
     if layout.length is None or layout.length not in (expected, expected + expected % 2):
         declared = "of undefined length" if layout.length is None else f"{layout.length} bytes"
         frames = f"{layout.frames} x " if layout.frames > 1 else ""

@@ -7,7 +7,6 @@ from functools import lru_cache, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from tomosurf.ingest.elements import Elements, Encoding
-from tomosurf.ingest.tags import Tag
 
 MOST = 64
 """Answers that are kept of each function."""
@@ -22,7 +21,7 @@ T = TypeVar("T")
 OfElements = Callable[Concatenate[Elements, P], T]
 
 
-def remembered(*tags: Tag) -> Callable[[OfElements[P, T]], OfElements[P, T]]:
+def remembered(*tags: int) -> Callable[[OfElements[P, T]], OfElements[P, T]]:
     """Make a function of elements answer from memory where the raw values of ``tags`` are those of before.
 
     The function is handed the elements of ``tags`` and no others: what it looks at is what is compared. It

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from tomosurf.ingest.private_tags import PrivateTag
+
 
 class Tag(IntEnum):
     """Group and element number of every wanted element."""
@@ -32,6 +34,7 @@ class Tag(IntEnum):
     ConvolutionKernel = 0x00181210
     FlipAngle = 0x00181314
     FrameAcquisitionDateTime = 0x00189074
+    InversionTimes = 0x00189079
     EffectiveEchoTime = 0x00189082
     DiffusionBValue = 0x00189087
     DiffusionGradientOrientation = 0x00189089
@@ -49,6 +52,8 @@ class Tag(IntEnum):
     NominalCardiacTriggerDelayTime = 0x00209153
     FrameAcquisitionNumber = 0x00209156
     DimensionIndexValues = 0x00209157
+    NominalPercentageOfCardiacPhase = 0x00209241
+    TemporalPositionTimeOffset = 0x0020930D
     SamplesPerPixel = 0x00280002
     PhotometricInterpretation = 0x00280004
     NumberOfFrames = 0x00280008
@@ -71,8 +76,8 @@ class Tag(IntEnum):
     ExtendedOffsetTable = 0x7FE00001
 
 
-WANTED = frozenset(int(tag) for tag in Tag)
-"""The same as plain numbers, for the scan."""
+WANTED = frozenset(int(tag) for tag in (*Tag, *PrivateTag))
+"""The same and the vendors' as plain numbers, for the scan."""
 
 
 class Sequence(IntEnum):
@@ -85,13 +90,16 @@ class Sequence(IntEnum):
     MRTimingAndRelatedParametersSequence = 0x00189112
     MRDiffusionSequence = 0x00189117
     DiffusionGradientDirectionSequence = 0x00189076
+    MRModifierSequence = 0x00189115
     CardiacSynchronizationSequence = 0x00189118
+    CTAcquisitionDetailsSequence = 0x00189304
     CTReconstructionSequence = 0x00189314
     CTImageFrameTypeSequence = 0x00189329
     PETFrameTypeSequence = 0x00189751
     FrameContentSequence = 0x00209111
     PlanePositionSequence = 0x00209113
     PlaneOrientationSequence = 0x00209116
+    TemporalPositionSequence = 0x00209310
     UnassignedSharedConvertedAttributesSequence = 0x00209170
     UnassignedPerFrameConvertedAttributesSequence = 0x00209171
     PixelMeasuresSequence = 0x00289110
@@ -119,10 +127,13 @@ OF_FRAMES = frozenset(
         Tag.FrameAcquisitionNumber,
         Tag.FrameReferenceTime,
         Tag.FrameType,
+        Tag.GantryDetectorTilt,
         Tag.ImageOrientationPatient,
         Tag.ImagePositionPatient,
         Tag.InversionTime,
+        Tag.InversionTimes,
         Tag.NominalCardiacTriggerDelayTime,
+        Tag.NominalPercentageOfCardiacPhase,
         Tag.PixelSpacing,
         Tag.RescaleIntercept,
         Tag.RescaleSlope,
@@ -131,6 +142,7 @@ OF_FRAMES = frozenset(
         Tag.StackID,
         Tag.TemporalPositionIdentifier,
         Tag.TemporalPositionIndex,
+        Tag.TemporalPositionTimeOffset,
         Tag.TriggerTime,
     }
 )

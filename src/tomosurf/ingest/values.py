@@ -15,7 +15,7 @@ DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 """One way only to match any digit, so that a long value that is no number costs no more than its length."""
 
 
-def text(elements: Elements, tag: Tag) -> str:
+def text(elements: Elements, tag: int) -> str:
     """A text value without its padding; "" when absent. Bytes outside ASCII become backslash escapes."""
     raw = elements.values.get(tag)
     return raw.strip(b"\0 ").decode("ascii", "backslashreplace") if raw else ""
@@ -89,8 +89,8 @@ def word(elements: Elements, tag: Tag, code: str) -> int | None:
     return number
 
 
-def binaries(elements: Elements, tag: Tag, kind: Literal["H", "L", "d"]) -> tuple[Any, ...]:
-    """Binary values of no consequence (VR US, UL, FD): () when absent or of an impossible length."""
+def binaries(elements: Elements, tag: int, kind: Literal["H", "L", "d", "f"]) -> tuple[Any, ...]:
+    """Binary values of no consequence (VR US, UL, FD, FL): () when absent or of an impossible length."""
     raw, size = elements.values.get(tag, b""), struct.calcsize(f"<{kind}")
     if len(raw) % size:
         return ()

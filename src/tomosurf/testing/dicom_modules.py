@@ -1,4 +1,4 @@
-"""The header of a synthetic CT or MR slice, module by module (PS3.3 A.3.3 and A.4.3)."""
+"""The header of a synthetic CT, MR or PET slice, module by module (PS3.3 A.3.3, A.4.3 and A.21.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from tomosurf.testing.dicom_writer import derived_uid
 if TYPE_CHECKING:
     from tomosurf.testing.dicom_writer import SeriesOptions
 
-SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
+SOP_CLASSES = {
+    "CT": "1.2.840.10008.5.1.4.1.1.2",
+    "MR": "1.2.840.10008.5.1.4.1.1.4",
+    "PT": "1.2.840.10008.5.1.4.1.1.128",
+}
 DATE, TIME = "20200101", "120000"
 """Fixed, so that the same arguments give the same bytes."""
 
@@ -28,12 +32,21 @@ def header(options: SeriesOptions, geometry: Geometry, k: int) -> Dataset:
         _series(options, geometry),
         _image(options, k),
         _plane(geometry, k),
-        _CT if options.modality == "CT" else _MR | {"SpacingBetweenSlices": ds(geometry.slice_step)},
+        _of_modality(options.modality, geometry, k),
         _rescale(options, k),
     ):
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
     return dataset
+
+
+def _of_modality(modality: str, geometry: Geometry, k: int) -> dict[str, Any]:
+    """The modality's own image module."""
+    if modality == "CT":
+        return _CT
+    if modality == "MR":
+        return _MR | {"SpacingBetweenSlices": ds(geometry.slice_step)}
+    return _PT | {"NumberOfSlices": geometry.shape[2], "ImageIndex": k + 1}
 
 
 def about(options: SeriesOptions) -> dict[str, Any]:
@@ -143,6 +156,23 @@ _MR: dict[str, Any] = {
     "EchoTrainLength": "",
 }
 """MR Image (C.8.3.1): a T1-weighted gradient echo whose times are unknown."""
+
+
+_PT: dict[str, Any] = {
+    "ImageType": ["ORIGINAL", "PRIMARY"],
+    "SeriesType": ["STATIC", "IMAGE"],
+    "Units": "BQML",
+    "CountsSource": "EMISSION",
+    "CorrectedImage": ["DECY", "ATTN", "SCAT"],
+    "DecayCorrection": "START",
+    "CollimatorType": "NONE",
+    "FrameReferenceTime": "0",
+    "ActualFrameDuration": "60000",
+    "DecayFactor": "1",
+    "DoseCalibrationFactor": "1",
+    "RadiopharmaceuticalInformationSequence": [],
+}
+"""PET Series and PET Image (C.8.9.1, C.8.9.4)."""
 
 
 def _rescale(options: SeriesOptions, k: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing a series of CT or MR slices as DICOM files, correct by default and spoilt on request.
+"""Writing a series of CT, MR or PET slices as DICOM files, correct by default and spoilt on request.
 
 >>> import tempfile
 >>> stored = np.zeros((4, 3, 2), np.int16)
@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +34,7 @@ Syntax = Literal[
     "deflated",
     "rle",
     "jpeg-lossless",
+    "jpeg-lossless-any",
     "jpeg-ls",
     "jpeg-2000",
 ]
@@ -46,6 +47,7 @@ SYNTAXES: Mapping[Syntax, str] = MappingProxyType(
         "deflated": "1.2.840.10008.1.2.1.99",
         "rle": "1.2.840.10008.1.2.5",
         "jpeg-lossless": "1.2.840.10008.1.2.4.70",
+        "jpeg-lossless-any": "1.2.840.10008.1.2.4.57",
         "jpeg-ls": "1.2.840.10008.1.2.4.80",
         "jpeg-2000": "1.2.840.10008.1.2.4.90",
     }
@@ -56,6 +58,9 @@ ENCODERS: Mapping[Syntax, str] = MappingProxyType(
     {"rle": "pylibjpeg", "jpeg-ls": "pyjpegls", "jpeg-2000": "pylibjpeg"}
 )
 """Which of pydicom's plugins encodes; JPEG lossless has none and is encoded by our own few lines."""
+
+SELECTION: Mapping[Syntax, int] = MappingProxyType({"jpeg-lossless": 1, "jpeg-lossless-any": 6})
+"""The predictor of JPEG lossless (ITU-T T.81 table H.1); one transfer syntax allows the first alone."""
 
 JPEG_2000_LEAST = 32
 """Rows and columns below which the JPEG 2000 encoder, with its six resolutions, fails."""
@@ -69,7 +74,7 @@ class SeriesOptions:
     """What a series says about itself; the defaults give a correct series.
 
     Args:
-        modality: "CT" or "MR".
+        modality: "CT", "MR" or "PT".
         study, series: any text; Study, Series and SOP Instance UIDs are derived from them, so that the same
             text gives the same UIDs. The Frame of Reference is the geometry's, else derived from ``study``.
         syntax: a key of ``SYNTAXES``.
@@ -83,7 +88,7 @@ class SeriesOptions:
         removed: DICOM keywords to leave out, "PixelData" among them.
     """
 
-    modality: Literal["CT", "MR"] = "CT"
+    modality: Literal["CT", "MR", "PT"] = "CT"
     study: str = "study"
     series: str = "series"
     syntax: Syntax = "explicit-le"
@@ -177,8 +182,6 @@ def _numbers(count: int, seed: int | None) -> list[tuple[int, int]]:
 
 def _encode(dataset: Dataset, options: SeriesOptions) -> None:
     """Turn native little-endian Pixel Data into the transfer syntax's."""
-    from pydicom.encaps import encapsulate
-
     from tomosurf.testing import jpeg_lossless
 
     if options.syntax in ENCODERS:
@@ -188,14 +191,21 @@ def _encode(dataset: Dataset, options: SeriesOptions) -> None:
             encoding_plugin=ENCODERS[options.syntax],
             generate_instance_uid=False,
         )
-    elif options.syntax == "jpeg-lossless":
+    elif options.syntax in SELECTION:
         bits = options.bits_stored
         samples = _pixels(dataset).view(np.uint16) & ((1 << bits) - 1)
-        dataset.PixelData = encapsulate([jpeg_lossless.encode(samples, bits)])
-        dataset["PixelData"].VR = "OB"
-        dataset["PixelData"].is_undefined_length = True
+        put_encapsulated(dataset, [jpeg_lossless.encode(samples, bits, SELECTION[options.syntax])])
     elif options.syntax == "explicit-be":
         dataset.PixelData = _pixels(dataset).byteswap().tobytes()
+
+
+def put_encapsulated(dataset: Dataset, frames: Sequence[bytes], *, table: bool = True) -> None:
+    """Make ``frames`` the fragments of Pixel Data, one each, with or without a filled Basic Offset Table."""
+    from pydicom.encaps import encapsulate
+
+    dataset.PixelData = encapsulate(list(frames), has_bot=table)
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
 
 
 def _pixels(dataset: Dataset) -> NDArray[Any]:

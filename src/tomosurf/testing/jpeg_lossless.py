@@ -1,4 +1,4 @@
-"""A small JPEG lossless encoder (process 14, selection value 1), since no package in reach has one."""
+"""A small JPEG lossless encoder (process 14), since no package in reach has one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ CODE_BITS = 5
 """Each of the 17 difference categories gets a code of 5 bits, its own number: no table is simpler."""
 
 
-def encode(samples: NDArray[Any], bits: int) -> bytes:
+def encode(samples: NDArray[Any], bits: int, selection: int = 1) -> bytes:
     """A (rows, columns) array of unsigned samples as one JPEG lossless code stream.
 
-    ``bits`` is the precision, 2 to 16; samples are below ``2**bits``. Differences are predicted from the
-    left neighbour, in the first column from above. Reference: ITU-T T.81, Annex H.
+    ``bits`` is the precision, 2 to 16; samples are below ``2**bits``. ``selection``, 1 to 7, is the predictor; in
+    the first column it is the sample above, in the first row the one before. Reference: ITU-T T.81, Annex H.
     """
     rows, columns = samples.shape
     values = samples.astype(np.int64)
     predicted = np.empty_like(values)
-    predicted[:, 1:] = values[:, :-1]
+    before, above, across = values[1:, :-1], values[:-1, 1:], values[:-1, :-1]
+    predicted[1:, 1:] = (
+        before,
+        above,
+        across,
+        before + above - across,
+        before + ((above - across) >> 1),
+        above + ((before - across) >> 1),
+        (before + above) >> 1,
+    )[selection - 1]
+    predicted[0, 1:] = values[0, :-1]
     predicted[1:, 0] = values[:-1, 0]
     predicted[0, 0] = 1 << (bits - 1)
     difference = ((values - predicted + 32768) % 65536 - 32768).ravel()
@@ -30,20 +40,21 @@ def encode(samples: NDArray[Any], bits: int) -> bytes:
     frame = struct.pack(">BHHBBBB", bits, rows, columns, 1, 1, 0x11, 0)
     lengths = bytes(CATEGORIES if length == CODE_BITS else 0 for length in range(1, 17))
     table = b"\x00" + lengths + bytes(range(CATEGORIES))
-    scan = bytes([1, 1, 0, 1, 0, 0])
+    scan = bytes([1, 1, 0, selection, 0, 0])
     return b"".join(
         [
             b"\xff\xd8",
-            _segment(0xC3, frame),
-            _segment(0xC4, table),
-            _segment(0xDA, scan),
+            segment(0xC3, frame),
+            segment(0xC4, table),
+            segment(0xDA, scan),
             _packed(difference).replace(b"\xff", b"\xff\x00"),
             b"\xff\xd9",
         ]
     )
 
 
-def _segment(marker: int, content: bytes) -> bytes:
+def segment(marker: int, content: bytes) -> bytes:
+    """A marker segment of a code stream."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
 

@@ -1,6 +1,4 @@
-"""Writing one multi-frame object: an enhanced CT or MR image (PS3.3 A.38.1, A.36.2), all frames in one file.
-
-It carries what places its frames and gives their values meaning, not all that the standard asks of a scanner.
+"""Writing one multi-frame object: an enhanced or legacy converted CT, MR or PET image, all frames in one file.
 
 >>> import tempfile
 >>> frames = [Frame((0.0, 0.0, 2.0 * k), np.full((4, 3), k, np.int16)) for k in range(3)]
@@ -12,7 +10,7 @@ enhanced.dcm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,15 +18,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.encaps import encapsulate, encapsulate_extended, get_frame
+from pydicom.encaps import encapsulate_extended, get_frame
 
-from tomosurf.errors import ConfigError
 from tomosurf.testing import dicom_modules as modules
+from tomosurf.testing import enhanced_modules as enhanced
 from tomosurf.testing import jpeg_lossless
-from tomosurf.testing.dicom_writer import ENCODERS, SYNTAXES, SeriesOptions, derived_uid, save
+from tomosurf.testing.dicom_writer import (
+    ENCODERS,
+    SELECTION,
+    SYNTAXES,
+    SeriesOptions,
+    derived_uid,
+    put_encapsulated,
+    save,
+)
+from tomosurf.testing.enhanced_modules import made
 
-SOP_CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2.1", "MR": "1.2.840.10008.5.1.4.1.1.4.1"}
 OffsetTable = Literal["basic", "extended", "none"]
+Groups = Mapping[str, Any]
+"""Functional groups by their sequences' keywords: the attributes of the one item, or of several in a list."""
+RESCALE_TYPES = {"CT": "HU", "MR": "US", "PT": "US"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Frame:
         frame_type: the values of Frame Type.
         rescale: slope and intercept.
         stack: Stack ID.
+        groups: functional groups besides.
     """
 
     position: tuple[float, float, float]
@@ -56,6 +66,7 @@ class Frame:
     frame_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "VOLUME", "NONE")
     rescale: tuple[float, float] = (1.0, -1024.0)
     stack: str = "1"
+    groups: Groups = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class FrameOptions:
         pixel_spacing: mm between rows, mm between columns.
         thickness: Slice Thickness, mm.
         offsets: which offset table compressed frames get.
+        legacy: whether the object was converted from single slices.
+        shared: functional groups that all frames share, besides or instead of the usual ones.
         spoil: called with the finished data set.
     """
 
@@ -75,19 +88,15 @@ class FrameOptions:
     pixel_spacing: tuple[float, float] = (0.75, 0.5)
     thickness: float = 2.0
     offsets: OffsetTable = "basic"
+    legacy: bool = False
+    shared: Groups = field(default_factory=dict)
     spoil: Callable[[Dataset], None] | None = None
 
 
 def write_frames(path: Path, frames: Sequence[Frame], options: FrameOptions | None = None) -> Path:
-    """Write ``frames`` into one object at ``path`` and return it; the same arguments give the same bytes.
-
-    Raises:
-        ConfigError: the transfer syntax is none that is written here.
-    """
+    """Write ``frames`` into one object at ``path`` and return it; the same arguments give the same bytes."""
     options = options or FrameOptions()
     series = options.series
-    if series.syntax not in ("implicit-le", "explicit-le", "explicit-be", "jpeg-lossless", *ENCODERS):
-        raise ConfigError(f"frames aren't written as {series.syntax}")
     dataset = _object(frames, options)
     dataset.SharedFunctionalGroupsSequence = [_shared(options)]
     dataset.PerFrameFunctionalGroupsSequence = [
@@ -105,31 +114,32 @@ def write_frames(path: Path, frames: Sequence[Frame], options: FrameOptions | No
     return path
 
 
-def _made(**values: Any) -> Dataset:
-    dataset = Dataset()
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
 def _object(frames: Sequence[Frame], options: FrameOptions) -> Dataset:
     """What is common to the object: patient to image, and the dimensions (C.7.6.17)."""
     series = options.series
-    dataset = _made(**modules.about(series))
-    dataset.SOPClassUID, dataset.SOPInstanceUID = SOP_CLASSES[series.modality], instance_uid(series)
-    dataset.ImageType = list(frames[0].frame_type)
-    dataset.ContentQualification = "RESEARCH"
     organisation = derived_uid("dimensions", series.study, series.series)
-    dataset.DimensionOrganizationSequence = [_made(DimensionOrganizationUID=organisation)]
-    dataset.DimensionIndexSequence = [
-        _made(
-            DimensionOrganizationUID=organisation,
-            DimensionIndexPointer=pointer,
-            FunctionalGroupPointer=0x00209111,
-        )
-        for pointer in (0x00209056, 0x00209128, 0x00209057)
-    ]
-    return dataset
+    values = modules.about(series)
+    values |= enhanced.of_object(series.modality, options.legacy, frames[0].frame_type)
+    values |= {
+        "SOPInstanceUID": instance_uid(series),
+        "DimensionOrganizationSequence": {"DimensionOrganizationUID": organisation},
+        "DimensionIndexSequence": [
+            {
+                "DimensionOrganizationUID": organisation,
+                "DimensionIndexPointer": pointer,
+                "FunctionalGroupPointer": 0x00209111,
+            }
+            for pointer in (0x00209056, *([0x00209128] if _timed(frames) else []), 0x00209057)
+        ],
+    }
+    if not options.legacy:
+        values.pop("Laterality", None)  # each frame's anatomy has its own
+    return made(values)
+
+
+def _timed(frames: Sequence[Frame]) -> bool:
+    """Whether the frames have Temporal Position Indices."""
+    return frames[0].temporal is not None
 
 
 def instance_uid(series: SeriesOptions) -> str:
@@ -138,42 +148,50 @@ def instance_uid(series: SeriesOptions) -> str:
 
 
 def _shared(options: FrameOptions) -> Dataset:
-    """What all frames have in common: Pixel Measures (C.7.6.16.2.1)."""
+    """What all frames have in common: Pixel Measures (C.7.6.16.2.1), and how they were acquired."""
     between_rows, between_columns = options.pixel_spacing
-    measures = _made(
-        PixelSpacing=[modules.ds(between_rows), modules.ds(between_columns)],
-        SliceThickness=modules.ds(options.thickness),
-    )
-    return _made(PixelMeasuresSequence=[measures])
+    measures = {
+        "PixelSpacing": [modules.ds(between_rows), modules.ds(between_columns)],
+        "SliceThickness": modules.ds(options.thickness),
+    }
+    usual = enhanced.of_all_frames(options.series.modality, options.legacy)
+    return made({"PixelMeasuresSequence": measures, **usual, **options.shared})
 
 
 def _own(frame: Frame, number: int, options: FrameOptions) -> Dataset:
     """The functional groups of one frame (C.7.6.16.2, C.8.13.5, C.8.15.3)."""
-    content = _made(StackID=frame.stack, InStackPositionNumber=number, FrameAcquisitionNumber=number)
+    modality, series = options.series.modality, options.series
+    content: dict[str, Any] = {
+        "StackID": frame.stack,
+        "InStackPositionNumber": number,
+        "FrameAcquisitionNumber": number,
+        "DimensionIndexValues": [1, number],
+    }
+    if not options.legacy:
+        content |= enhanced.FRAME_TIMES
     if frame.temporal is not None:
-        content.TemporalPositionIndex = frame.temporal
-    content.DimensionIndexValues = [1, frame.temporal or 1, number]
+        content |= {
+            "TemporalPositionIndex": frame.temporal,
+            "DimensionIndexValues": [1, frame.temporal, number],
+        }
     slope, intercept = frame.rescale
-    ct = options.series.modality == "CT"
-    groups = _made(
-        FrameContentSequence=[content],
-        PlanePositionSequence=[_made(ImagePositionPatient=[modules.ds(v) for v in frame.position])],
-        PlaneOrientationSequence=[_made(ImageOrientationPatient=[modules.ds(v) for v in frame.orientation])],
-        PixelValueTransformationSequence=[
-            _made(
-                RescaleIntercept=modules.ds(intercept),
-                RescaleSlope=modules.ds(slope),
-                RescaleType="HU" if ct else "US",
-            )
-        ],
-    )
-    kind = "CTImageFrameTypeSequence" if ct else "MRImageFrameTypeSequence"
-    setattr(groups, kind, [_made(FrameType=list(frame.frame_type))])
+    groups = {
+        "FrameContentSequence": content,
+        "PlanePositionSequence": {"ImagePositionPatient": [modules.ds(v) for v in frame.position]},
+        "PlaneOrientationSequence": {"ImageOrientationPatient": [modules.ds(v) for v in frame.orientation]},
+        "PixelValueTransformationSequence": {
+            "RescaleIntercept": modules.ds(intercept),
+            "RescaleSlope": modules.ds(slope),
+            "RescaleType": RESCALE_TYPES[modality],
+        },
+        **enhanced.of_frame_type(modality, frame.frame_type),
+        **enhanced.of_one_frame(options.legacy, derived_uid("slice", series.study, series.series, number)),
+    }
     if frame.echo_time is not None:
-        groups.MREchoSequence = [_made(EffectiveEchoTime=frame.echo_time)]
+        groups["MREchoSequence"] = {"EffectiveEchoTime": frame.echo_time}
     if frame.b_value is not None:
-        groups.MRDiffusionSequence = [_made(DiffusionBValue=frame.b_value, DiffusionDirectionality="NONE")]
-    return groups
+        groups["MRDiffusionSequence"] = {"DiffusionBValue": frame.b_value, "DiffusionDirectionality": "NONE"}
+    return made({**groups, **frame.groups})
 
 
 def _put_pixels(dataset: Dataset, frames: Sequence[Frame], options: FrameOptions) -> None:
@@ -182,7 +200,7 @@ def _put_pixels(dataset: Dataset, frames: Sequence[Frame], options: FrameOptions
     modules.put_pixels(dataset, frames[0].stored, series)
     dataset.NumberOfFrames = len(frames)
     cells = [np.ascontiguousarray(f.stored).astype(f.stored.dtype.newbyteorder("<")) for f in frames]
-    if series.syntax in ("implicit-le", "explicit-le", "explicit-be"):
+    if series.syntax in ("implicit-le", "explicit-le", "explicit-be", "deflated"):
         big = series.syntax == "explicit-be"
         dataset.PixelData = b"".join((c.byteswap() if big else c).tobytes() for c in cells)
         return
@@ -190,18 +208,17 @@ def _put_pixels(dataset: Dataset, frames: Sequence[Frame], options: FrameOptions
     if options.offsets == "extended":
         dataset.PixelData, offsets, lengths = encapsulate_extended(packed)
         dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = offsets, lengths
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
     else:
-        dataset.PixelData = encapsulate(packed, has_bot=options.offsets == "basic")
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = True
+        put_encapsulated(dataset, packed, table=options.offsets == "basic")
 
 
 def _packed(cells: NDArray[Any], series: SeriesOptions) -> bytes:
     """One frame, compressed."""
-    if series.syntax == "jpeg-lossless":
-        return jpeg_lossless.encode(
-            cells.view(np.uint16) & ((1 << series.bits_stored) - 1), series.bits_stored
-        )
+    if series.syntax in SELECTION:
+        samples = cells.view(np.uint16) & ((1 << series.bits_stored) - 1)
+        return jpeg_lossless.encode(samples, series.bits_stored, SELECTION[series.syntax])
     single = Dataset()
     modules.put_pixels(single, cells, series)
     single.compress(

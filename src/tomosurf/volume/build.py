@@ -13,6 +13,7 @@ from tomosurf.data.series import Instance, Series
 from tomosurf.data.volume import LedgerEntry, Policy, Volume
 from tomosurf.errors import InputRefused
 from tomosurf.progress import Progress, silent
+from tomosurf.volume.decode import is_lossy
 from tomosurf.volume.repair import resample
 from tomosurf.volume.slices import cells_of
 from tomosurf.volume.steps import carried
@@ -107,7 +108,7 @@ def _unit(series: Series) -> str:
 
 def _ledger(stack: Stack, padding: NDArray[np.bool_] | None) -> tuple[LedgerEntry, ...]:
     """What is odd about the slices' values; ``padding`` is the volume's, (k, rows, columns)."""
-    lossy = [n for n, i in enumerate(stack.instances) if i.lossy]
+    lossy = [n for n, i in enumerate(stack.instances) if is_lossy(i)]
     inverse = [n for n, i in enumerate(stack.instances) if i.pixels.photometric == "MONOCHROME1"]
     empty = () if padding is None else tuple(k for k, mask in enumerate(padding) if mask.any())
     found = (

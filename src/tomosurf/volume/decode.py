@@ -6,7 +6,7 @@ second try, so that the same file always gives the same values. Native decoders 
 
 from __future__ import annotations
 
-import zlib
+from io import FileIO
 from typing import Any
 
 import numpy as np
@@ -17,20 +17,23 @@ from tomosurf.data.codes import refusal
 from tomosurf.data.series import Instance, PixelLayout
 from tomosurf.errors import InputRefused
 from tomosurf.volume.codestream import Codestream, describe, is_whole
-from tomosurf.volume.fragments import joined
+from tomosurf.volume.fragments import beginning, joined
+from tomosurf.volume.inflate import Inflated, check_ratio, pixels_of_frame, pixels_of_slice
 from tomosurf.volume.run_length import decoded_cells
 from tomosurf.volume.workers import Decoders, Limits, codec_of
 
 LARGEST_EXPANSION = 4
 """A compressed slice may be this many times larger than the plain one, plus ``ROOM`` bytes."""
 ROOM = 1 << 16
-LARGEST_RATIO, RATIO_FROM = 200, 1 << 26
-"""A slice of more than ``RATIO_FROM`` bytes may be this many times larger than what is stored of it: a few bytes
-mustn't make us allocate a gigabyte. Large real slices pack by fifty at most."""
+HEAD = 1 << 16
+"""Bytes of a compressed slice in which it says how it was compressed."""
 
 
 def raw_values(
-    instance: Instance, out: NDArray[Any] | None = None, decoders: Decoders | None = None
+    instance: Instance,
+    out: NDArray[Any] | None = None,
+    decoders: Decoders | None = None,
+    inflated: Inflated | None = None,
 ) -> NDArray[Any]:
     """The cells of one slice as they were stored, (rows, columns), unsigned, of Bits Allocated.
 
@@ -39,14 +42,17 @@ def raw_values(
         out: a writable array of that shape and dtype; an uncompressed little-endian slice is read straight
             into it, and it is returned.
         decoders: child processes for compressed slices; without, one is started for this slice alone.
+        inflated: what is held of a deflated multi-frame object from one frame to the next.
 
     A compressed slice whose samples are signed comes with the sign in the cell's upper bits.
 
     Raises:
-        InputRefused: truncated, size_mismatch, unreadable_file, decoder_failed; names the file and the
-            attribute.
+        InputRefused: truncated, size_mismatch, unreadable_file, too_large, decoder_failed; names the file and
+            the attribute.
     """
     try:
+        if instance.pixels.deflated_at is not None:
+            return _cells(_inflated(instance, inflated or Inflated()), instance.pixels, "<")
         return _raw_values(instance, out, decoders)
     except InputRefused as error:
         error.files, error.attribute = (instance.name,), "PixelData"
@@ -59,14 +65,7 @@ def raw_values(
 def _raw_values(instance: Instance, out: NDArray[Any] | None, decoders: Decoders | None) -> NDArray[Any]:
     layout = instance.pixels
     with instance.path.open("rb", buffering=0) as file:
-        if file.seek(0, 2) != instance.size:
-            raise refusal("unreadable_file", "the file changed while it was read")
-        if layout.deflated_at is not None:
-            file.seek(layout.deflated_at)
-            most = LARGEST_EXPANSION * (layout.offset + layout.slice_bytes) + ROOM
-            packed = file.read(most)
-            _check_ratio(layout.offset + layout.slice_bytes, len(packed))
-            return _cells(_inflated(packed, layout), layout, "<")
+        _check_size(file, instance)
         file.seek(layout.offset)
         if layout.transfer_syntax in ts.ENCAPSULATED:
             most = LARGEST_EXPANSION * layout.slice_bytes + ROOM
@@ -77,6 +76,33 @@ def _raw_values(instance: Instance, out: NDArray[Any] | None, decoders: Decoders
         if file.readinto(target.data.cast("B")) != layout.slice_bytes:
             raise refusal("truncated", "the file ends inside its pixel data")
         return target
+
+
+def _check_size(file: FileIO, instance: Instance) -> None:
+    if file.seek(0, 2) != instance.size:
+        raise refusal("unreadable_file", "the file changed while it was read")
+
+
+def is_lossy(instance: Instance) -> bool:
+    """Whether a slice lost something when it was compressed, by its header or by the compressed image itself.
+
+    Raises:
+        InputRefused: unreadable_file.
+    """
+    layout = instance.pixels
+    if instance.lossy or layout.transfer_syntax not in ts.IN_CHILDREN:
+        return instance.lossy
+    try:
+        with instance.path.open("rb", buffering=0) as file:
+            file.seek(layout.offset)
+            head = file.read(min(HEAD, layout.span or HEAD))
+    except OSError as error:
+        what = f"the file can't be read ({error.strerror})"
+        raise refusal("unreadable_file", what, files=(instance.name,)) from error
+    try:
+        return describe(beginning(head, one_of_many=layout.span > 0)).lossy
+    except ValueError:
+        return False  # nothing that could be decoded
 
 
 def cell_type(layout: PixelLayout) -> np.dtype[Any]:
@@ -93,20 +119,17 @@ def _cells(value: bytes, layout: PixelLayout, order: str) -> NDArray[Any]:
     return cells.reshape(layout.rows, layout.columns).astype(cell_type(layout), copy=False)
 
 
-def _inflated(data: bytes, layout: PixelLayout) -> bytes:
-    """The pixel data of a deflated file, inflated no further than the header allows (PS3.5 A.5).
-
-    The stream has no checksum: that it ends, little after the pixel data, is all that tells damage.
-    """
-    engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    try:
-        value = engine.decompress(data, layout.offset + layout.slice_bytes)
-        after = engine.decompress(engine.unconsumed_tail, ROOM)
-    except zlib.error:
-        raise refusal("unreadable_file", "the deflated stream is damaged") from None
-    if not engine.eof and len(after) < ROOM:
-        raise refusal("truncated", "the deflated stream has no end")
-    return value[layout.offset :]
+def _inflated(instance: Instance, inflated: Inflated) -> bytes:
+    """The pixel data of one slice of a deflated file."""
+    layout = instance.pixels
+    with instance.path.open("rb", buffering=0) as file:
+        _check_size(file, instance)
+        if layout.frames > 1:
+            return inflated.frame(instance)
+        file.seek(layout.deflated_at or 0)
+        packed = file.read(LARGEST_EXPANSION * (layout.offset + layout.slice_bytes) + ROOM)
+    check_ratio(layout.offset + layout.slice_bytes, len(packed))
+    return pixels_of_slice(packed, layout)
 
 
 def _decoded(value: bytes, layout: PixelLayout, decoders: Decoders | None) -> NDArray[Any]:
@@ -117,9 +140,9 @@ def _decoded(value: bytes, layout: PixelLayout, decoders: Decoders | None) -> ND
         raise refusal("truncated", "the compressed pixel data end too early") from None
     except ValueError as error:
         raise refusal("unreadable_file", f"compressed pixel data: {error}") from None
-    _check_ratio(layout.slice_bytes, len(stream))
-    if layout.transfer_syntax == ts.RLE:
-        return _rle(stream, layout)
+    check_ratio(layout.slice_bytes, len(stream))
+    if layout.transfer_syntax not in ts.IN_CHILDREN:
+        return _unpacked(stream, layout)
     try:
         declared = describe(stream)
     except ValueError as error:
@@ -140,17 +163,23 @@ def _decoded(value: bytes, layout: PixelLayout, decoders: Decoders | None) -> ND
         return _samples(one.decode(codec, stream, expected), declared, layout)
 
 
-def _check_ratio(plain: int, packed: int) -> None:
-    """Refuse before decoding what only a bomb would unpack to."""
-    if plain > RATIO_FROM and plain > LARGEST_RATIO * packed:
-        raise refusal("too_large", f"{packed} bytes claim to unpack to {plain}")
-
-
 def _samples(decoded: bytearray, declared: Codestream, layout: PixelLayout) -> NDArray[Any]:
     """A decoder's output, in cells of the codestream's precision, as cells of Bits Allocated."""
     width = len(decoded) // (layout.rows * layout.columns)
     samples = np.frombuffer(decoded, f"<{'i' if declared.signed else 'u'}{width}")
     return samples.reshape(layout.rows, layout.columns).astype(cell_type(layout), copy=False)
+
+
+def _unpacked(stream: bytes, layout: PixelLayout) -> NDArray[Any]:
+    """One encapsulated image that is no compressed image by itself."""
+    if layout.transfer_syntax == ts.RLE:
+        return _rle(stream, layout)
+    if layout.transfer_syntax == ts.DEFLATED_FRAMES:
+        return _cells(pixels_of_frame(stream, layout.slice_bytes), layout, "<")
+    expected = layout.slice_bytes
+    if len(stream) not in (expected, expected + expected % 2):
+        raise refusal("size_mismatch", f"a frame of {len(stream)} bytes, not {expected}")
+    return _cells(stream, layout, "<")
 
 
 def _rle(stream: bytes, layout: PixelLayout) -> NDArray[Any]:

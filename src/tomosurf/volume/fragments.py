@@ -36,3 +36,16 @@ def joined(value: bytes, *, one_of_many: bool = False) -> bytes:
     if len(fragments) < 2:
         raise ValueError("no fragment")
     return fragments[1] if len(fragments) == 2 else b"".join(fragments[1:])
+
+
+def beginning(value: bytes, *, one_of_many: bool = False) -> bytes:
+    """What the first bytes of encapsulated pixel data hold of their first image; ``one_of_many`` as above."""
+    fragments = [b""] if one_of_many else []
+    at = 0
+    while at + 8 <= len(value):
+        group, element, length = struct.unpack_from("<HHL", value, at)
+        if group << 16 | element != ITEM:
+            break
+        at += 8 + length
+        fragments.append(value[at - length : at])
+    return b"".join(fragments[1:])

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from tomosurf.data import transfer_syntax as ts
 from tomosurf.data.series import Instance
 from tomosurf.volume.decode import raw_values
+from tomosurf.volume.inflate import Inflated
 from tomosurf.volume.workers import Decoders, Limits
 
 PIXELS_A_CHILD = 1 << 20
 """Compressed pixels below which another child process costs more than it brings."""
-IN_CHILDREN = ts.ENCAPSULATED - {ts.RLE}
-"""Transfer syntaxes whose decoder is native code of others."""
 
 Target = Callable[[int], "NDArray[Any] | None"]
 
@@ -35,9 +34,11 @@ def cells_of(instances: Sequence[Instance], target: Target) -> Generator[NDArray
     Raises:
         InputRefused: that of the first slice that can't be read, in order.
     """
-    compressed = [i for i in instances if i.pixels.transfer_syntax in IN_CHILDREN]
+    compressed = [i for i in instances if i.pixels.transfer_syntax in ts.IN_CHILDREN]
+    inflated = Inflated()
     if not compressed:
-        yield from (raw_values(instance, target(k)) for k, instance in enumerate(instances))
+        for k, instance in enumerate(instances):
+            yield raw_values(instance, target(k), inflated=inflated)
         return
     pixels = sum(i.pixels.rows * i.pixels.columns for i in compressed)
     children = max(1, min(_cores(), pixels // PIXELS_A_CHILD))
@@ -47,8 +48,8 @@ def cells_of(instances: Sequence[Instance], target: Target) -> Generator[NDArray
         coming = iter(compressed)
         try:
             for k, instance in enumerate(instances):
-                if instance.pixels.transfer_syntax not in IN_CHILDREN:
-                    yield raw_values(instance, target(k))
+                if instance.pixels.transfer_syntax not in ts.IN_CHILDREN:
+                    yield raw_values(instance, target(k), inflated=inflated)
                     continue
                 while len(ahead) <= 2 * children and (following := next(coming, None)) is not None:
                     ahead.append(threads.submit(raw_values, following, None, decoders))

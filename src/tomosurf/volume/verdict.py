@@ -23,6 +23,7 @@ ACQUISITION_KEYWORDS = (
     ("temporal_position", "TemporalPositionIdentifier"),
     ("b_value", "DiffusionBValue"),
     ("echo_time", "EchoTime"),
+    ("inversion_times", "InversionTime"),
     ("trigger_time", "TriggerTime"),
     ("kernel", "ConvolutionKernel"),
     ("acquisition_number", "AcquisitionNumber"),

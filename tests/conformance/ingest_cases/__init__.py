@@ -13,11 +13,14 @@ from tests.conformance.ingest_cases import (
     folders,
     frames,
     headers,
+    multi_frame,
     orientations,
     pixels,
     splits,
+    syntaxes,
+    vendors,
 )
 from tests.conformance.ingest_cases.case import CASES
 
 __all__ = ["CASES", "bad_files", "bad_geometry", "bad_values", "damaged", "encodings", "folders", "frames"]
-__all__ += ["headers", "orientations", "pixels", "splits"]
+__all__ += ["headers", "multi_frame", "orientations", "pixels", "splits", "syntaxes", "vendors"]

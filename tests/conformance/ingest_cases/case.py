@@ -23,13 +23,23 @@ UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """One volume: its grid with k along the normal of the slices, its values, what its ledger says."""
+    """One volume: its grid with k along the normal of the slices, its values, what its ledger says.
+
+    ``within`` is how far values may be off: 0 unless a decoder is free to round as it likes.
+    """
 
     geometry: Geometry
     values: NDArray[Any]
     ledger: frozenset[str] = frozenset()
     padding: NDArray[np.bool_] | None = None
     unit: str = "HU"
+    within: float = 0.0
+
+    def holds(self, values: NDArray[Any]) -> bool:
+        """Whether ``values`` are these, as far as their type can say it."""
+        if self.within:
+            return bool(np.abs(values - self.values).max() <= self.within)
+        return np.array_equal(values, self.values.astype(values.dtype))
 
 
 @dataclass(frozen=True, slots=True)

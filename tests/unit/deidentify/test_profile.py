@@ -3,6 +3,7 @@ from __future__ import annotations
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from tomosurf.deidentify.profile import KEPT, action_of, table
+from tomosurf.ingest.tags import OF_FRAMES, Sequence
 
 HANDLED = {
     "ContentDate", "ContentTime", "StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "AcquisitionDate",
@@ -40,3 +41,10 @@ def test_what_is_kept_is_known_and_nothing_that_the_table_removes():
         assert tag is not None, keyword
         assert keyword_for_tag(tag) == keyword
         assert "U" in action_of(tag) or not action_of(tag) or keyword in HANDLED, keyword
+
+
+def test_all_that_ingest_reads_of_frames_stays():
+    """Geometry, values and what parts one volume from another: after de-identification they are the same."""
+    read = {tag.name for tag in OF_FRAMES} | {sequence.name for sequence in Sequence}
+    assert read <= KEPT
+    assert {"ExtendedOffsetTable", "ExtendedOffsetTableLengths"} <= KEPT

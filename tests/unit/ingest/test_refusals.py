@@ -7,8 +7,10 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom._uid_dict import UID_dictionary
 
 from tomosurf.data.series import short_digest
+from tomosurf.data.transfer_syntax import DEFLATED_REFERENCES, NOT_READ, SUPPORTED
 from tomosurf.errors import InputRefused
 from tomosurf.ingest.header import read_header
 from tomosurf.ingest.read import read
@@ -109,10 +111,11 @@ def test_ct_by_class_needs_it_whatever_modality_says(write: Write) -> None:
     assert read(files[0].parent).refused[0].code == "missing_rescale"
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.94", "1.2.3"])
+@pytest.mark.parametrize("syntax", [*NOT_READ, "1.2.3"])
 def test_transfer_syntaxes_that_cant_be_decoded(write: Write, syntax: str) -> None:
-    files = write()
-    known = b"1.2.840.10008.1.2.1\0"
+    """Each is refused by its name, those too whose whole data set is deflated."""
+    files = write(syntax="deflated" if syntax in DEFLATED_REFERENCES else "explicit-le")
+    known = b"1.2.840.10008.1.2.1.99" if syntax in DEFLATED_REFERENCES else b"1.2.840.10008.1.2.1\0"
     data = files[0].read_bytes()
     assert known in data
     length = data.index(known) - 2
@@ -123,6 +126,15 @@ def test_transfer_syntaxes_that_cant_be_decoded(write: Write, syntax: str) -> No
     (refused,) = read(files[0].parent).refused
     assert (refused.code, refused.files) == ("unsupported_transfer_syntax", (files[0].name,))
     assert refused.attribute == "TransferSyntaxUID"
+    name = NOT_READ.get(syntax, "a transfer syntax that isn't registered")
+    assert refused.message == f"not read: {name}"
+
+
+def test_every_registered_transfer_syntax_is_read_or_has_a_name() -> None:
+    registered = {u: entry[0] for u, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
+    assert not SUPPORTED & NOT_READ.keys()
+    assert registered.keys() <= SUPPORTED | NOT_READ.keys()
+    assert all(registered.get(uid, name) == name for uid, name in NOT_READ.items())
 
 
 @pytest.mark.parametrize("syntax", ["explicit-le", "implicit-le", "explicit-be", "jpeg-ls"])

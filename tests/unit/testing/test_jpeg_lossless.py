@@ -12,10 +12,15 @@ from tomosurf.testing.jpeg_lossless import encode
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 20), st.integers(1, 20), st.sampled_from([8, 10, 12, 16]), st.integers(0, 2**32 - 1))
-def test_what_was_encoded_comes_back(rows: int, columns: int, bits: int, seed: int) -> None:
-    samples = np.random.default_rng(seed).integers(0, 1 << bits, (rows, columns), dtype=np.uint16)
-    assert np.array_equal(decode(encode(samples, bits)).reshape(rows, columns), samples)
+@given(
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.sampled_from([8, 10, 12, 16]),
+    st.integers(1, 7),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_was_encoded_comes_back(shape: tuple[int, int], bits: int, selection: int, seed: int) -> None:
+    samples = np.random.default_rng(seed).integers(0, 1 << bits, shape, dtype=np.uint16)
+    assert np.array_equal(decode(encode(samples, bits, selection)).reshape(shape), samples)
 
 
 @pytest.mark.parametrize("step", [1, 255, 32767, 32768, 32769, 65535])
