@@ -32,9 +32,11 @@ from tomosurf.data.series import Intake, Series, Study
 from tomosurf.data.volume import Policy, Volume
 from tomosurf.errors import ConfigError, InputRefused
 from tomosurf.gather import gather, identity_of
+from tomosurf.isolated import segment_in_child
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.segment.resident import Engine
 from tomosurf.select import Verdict, choose
 
 
@@ -48,12 +50,16 @@ class RunOptions:
         pictures: whether views are rendered.
         policy: what happens to stacks with missing slices or uneven steps: "strict" refuses, "repair"
             interpolates within limits, and says so in the manifest.
+        isolated: whether networks run in a process of their own, which can be stopped and can't end this one.
+        engine: holds networks from case to case; None: :func:`run` makes one, a single step does without.
     """
 
     device: str = "auto"
     exports: tuple[str, ...] | None = None
     pictures: bool = True
     policy: Policy = "strict"
+    isolated: bool = False
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +294,10 @@ def segment_volume(
 ) -> Segmentation:
     """One protocol's segmentation of one volume, margins along, before clean-up."""
     segment = SEGMENTERS.load(protocol.segment.method)
-    found: Segmentation = segment(volume, protocol.segment, SegmentOptions(device=options.device), progress)
+    if options.isolated and isinstance(protocol.segment, NetworkMethod):
+        segment = segment_in_child
+    chosen = SegmentOptions(device=options.device, engine=options.engine)
+    found: Segmentation = segment(volume, protocol.segment, chosen, progress)
     return replace(found, protocol=protocol.name, series=volume.series)
 
 

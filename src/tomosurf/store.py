@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
-from tomosurf.data.segmentation import Code, Margin, Segment, Segmentation
+from tomosurf.data.segmentation import Code, Doubt, Margin, Segment, Segmentation
 from tomosurf.data.volume import LedgerEntry, Volume
 from tomosurf.whole_file import whole_file
 
@@ -57,8 +57,8 @@ def load_volume(path: Path) -> Volume:
 
 
 def save_segmentation(segmentation: Segmentation, path: Path) -> Path:
-    """Write ``segmentation``, margins along, to ``path``, atomically; returns ``path``."""
-    meta = {
+    """Write ``segmentation``, margins and doubt along, to ``path``, atomically; returns ``path``."""
+    meta: dict[str, Any] = {
         "segments": [_segment_meta(segment) for segment in segmentation.segments],
         "margins": sorted(segmentation.margins),
         "protocol": segmentation.protocol,
@@ -70,6 +70,9 @@ def save_segmentation(segmentation: Segmentation, path: Path) -> Path:
     for label, margin in segmentation.margins.items():
         arrays[f"margin_{label}"] = margin.values
         arrays[f"margin_{label}_affine"] = margin.geometry.affine
+    if (doubt := segmentation.doubt) is not None:
+        meta["doubt"] = {"calibrated": doubt.calibrated, "sources": list(doubt.sources)}
+        arrays["doubt"], arrays["doubt_affine"] = doubt.values, doubt.geometry.affine
     return _write(path, meta, arrays)
 
 
@@ -88,7 +91,15 @@ def load_segmentation(path: Path) -> Segmentation:
         meta["protocol"],
         meta["series"],
         meta["provenance"],
+        _doubt(meta, arrays),
     )
+
+
+def _doubt(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Doubt | None:
+    if "doubt" not in meta:
+        return None
+    geometry = _geometry(meta, arrays["doubt"].shape, arrays["doubt_affine"])
+    return Doubt(geometry, arrays["doubt"], meta["doubt"]["calibrated"], tuple(meta["doubt"]["sources"]))
 
 
 def save_scene(scene: Scene, path: Path) -> Path:

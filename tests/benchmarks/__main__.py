@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.harness import machine
 
-NOT_MODULES = {"__init__", "__main__", "harness"}
+NOT_MODULES = {"__init__", "__main__", "harness", "fitted"}
 
 
 def main() -> int:

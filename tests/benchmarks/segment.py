@@ -8,12 +8,10 @@ import numpy as np
 import torch
 
 from tests.benchmarks.harness import Figure, main, measure
-from tests.two_balls import description, grid, image
+from tests.two_balls import grid, image
 from tomosurf.config import NetworkMethod
-from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
 from tomosurf.segment.catalogue import find_model
-from tomosurf.segment.margins import labels_from_logits, margins_of
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.spec import ModelSpec, load_spec
@@ -21,11 +19,7 @@ from tomosurf.segment.weights import load_networks
 
 
 def figures() -> list[Figure]:
-    """One crop through the shipped model, and coarse outputs to labels on a fine grid."""
-    return [*_crop(), _fine_labels()]
-
-
-def _crop() -> list[Figure]:
+    """One crop through the shipped model."""
     volume = image(grid((36, 50, 36), (1.0, 1.0, 1.0)))
     folder = find_model("mr-hippocampus")
     spec = load_spec(folder)
@@ -70,34 +64,6 @@ def _monai(volume: Volume, spec: ModelSpec, network: Any) -> np.ndarray:
     winner = MetaTensor(logits[0].argmax(dim=0)[None], affine=seen.affine)
     back = Orientation(axcodes="".join(nibabel.aff2axcodes(ras)), labels=None)(winner)
     return np.asarray(back[0].numpy().astype(np.uint8))
-
-
-def _fine_labels() -> Figure:
-    """Two balls' outputs at 1.5 mm to labels at 0.75 mm, against interpolating every channel everywhere."""
-    coarse = grid((80, 80, 80), (1.5, 1.5, 1.5))
-    affine = coarse.affine.copy()
-    affine[:3, :3] /= 2
-    affine[:3, 3] -= 0.375
-    fine = Geometry((160, 160, 160), affine)
-    level = torch.from_numpy(image(coarse).array.copy())
-    logits = torch.stack([torch.full_like(level, 40.0), level, -level])
-    segments = description().segments
-
-    def ours() -> np.ndarray:
-        return labels_from_logits(logits, coarse, margins_of(logits, coarse, segments), fine)
-
-    def theirs() -> torch.Tensor:
-        return torch.nn.functional.interpolate(
-            logits[None], size=fine.shape, mode="trilinear", align_corners=False
-        )[0].argmax(dim=0)
-
-    return Figure(
-        f"outputs at 1.5 mm to margins and labels at 0.75 mm ({(ours() != theirs().numpy()).sum()} differ)",
-        measure(ours),
-        measure(theirs),
-        "torch interpolate of every channel, argmax",
-        goal=1.0,
-    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 from tomosurf import store
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
-from tomosurf.data.segmentation import Code, Margin, Segment, Segmentation
+from tomosurf.data.segmentation import Code, Doubt, Margin, Segment, Segmentation
 from tomosurf.data.volume import LedgerEntry, Volume
 
 GRID = Geometry(
@@ -55,6 +55,19 @@ def test_segmentation(tmp_path):
     assert np.array_equal(after.margins[3].values, margin.values)
     assert same_geometry(after.margins[3].geometry, margin.geometry)
     assert (after.protocol, after.series, dict(after.provenance)) == ("p", "s", {"levels": {"a": 1.5}})
+
+
+def test_doubt(tmp_path):
+    labels = np.zeros(GRID.shape, np.uint8)
+    values = np.linspace(0, 0.9, 8).astype(np.float16).reshape(2, 2, 2)
+    doubt = Doubt(GRID.cropped((1, 0, 0), (2, 2, 2)), values, True, ("network", "folds"))
+    before = Segmentation(GRID, labels, (SEGMENT,), doubt=doubt)
+    after = store.load_segmentation(store.save_segmentation(before, tmp_path / "s.npz")).doubt
+    assert np.array_equal(after.values, values) and after.values.dtype == np.float16
+    assert same_geometry(after.geometry, doubt.geometry)
+    assert (after.calibrated, after.sources) == (True, ("network", "folds"))
+    nothing = Segmentation(GRID, labels, (SEGMENT,))
+    assert store.load_segmentation(store.save_segmentation(nothing, tmp_path / "n.npz")).doubt is None
 
 
 def test_scene(tmp_path):

@@ -55,6 +55,9 @@ def _add_choices(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--configuration", help="which one of several in an nnU-Net folder, 3d_fullres say")
     parser.add_argument("--folds", metavar="0,1,...", help="which folds of an nnU-Net folder; default all")
+    parser.add_argument(
+        "--orientation", metavar="RAS", help="how an nnU-Net's training images lay, where nothing says it"
+    )
 
 
 def execute(arguments: Namespace, console: Console) -> int:
@@ -153,6 +156,7 @@ def _choices(arguments: Namespace) -> ImportChoices:
         order=parts(arguments.order),
         configuration=arguments.configuration,
         folds=parts(arguments.folds),
+        orientation=arguments.orientation,
     )
 
 

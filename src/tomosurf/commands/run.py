@@ -26,6 +26,7 @@ def configure(parser: ArgumentParser) -> None:
         help="what to build: a name from `tomosurf protocols` or a YAML file; repeatable; default: all that fit",
     )
     add_device(parser)
+    add_isolated(parser)
     add_policy(parser)
     parser.add_argument(
         "--format", metavar="NAMES", help="mesh formats, comma-separated; default: the protocol's"
@@ -37,6 +38,15 @@ def add_device(parser: ArgumentParser) -> None:
     """The argument ``--device``, the same for all commands that run a network."""
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run"
+    )
+
+
+def add_isolated(parser: ArgumentParser) -> None:
+    """The argument ``--isolated``, for commands that run a network once a case."""
+    parser.add_argument(
+        "--isolated",
+        action="store_true",
+        help="run networks in a process of their own: should it crash or be killed, the command says so",
     )
 
 
@@ -73,7 +83,11 @@ def execute(arguments: Namespace, console: Console) -> int:
 
     protocols = [load_protocol(name) for name in dict.fromkeys(arguments.protocol)]
     options = RunOptions(
-        arguments.device, formats(arguments.format), not arguments.no_pictures, arguments.policy
+        arguments.device,
+        formats(arguments.format),
+        not arguments.no_pictures,
+        arguments.policy,
+        arguments.isolated,
     )
     with console.progress() as progress:
         outcome = run(arguments.input, arguments.output, protocols, options, progress)

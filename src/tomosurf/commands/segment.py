@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tomosurf.commands.run import add_device
+from tomosurf.commands.run import add_device, add_isolated
 from tomosurf.console import Console
 from tomosurf.whole_file import whole_file
 
@@ -23,6 +23,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="see `tomosurf models`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the label map, .nii.gz")
     add_device(parser)
+    add_isolated(parser)
 
 
 def execute(arguments: Namespace, console: Console) -> int:
@@ -35,6 +36,7 @@ def execute(arguments: Namespace, console: Console) -> int:
     from tomosurf.config import NetworkMethod
     from tomosurf.errors import ConfigError
     from tomosurf.image_file import read_volume
+    from tomosurf.isolated import segment_in_child
     from tomosurf.pipeline import clean_up
     from tomosurf.refine.refine import refine
     from tomosurf.registry import EXPORTERS, SEGMENTERS
@@ -51,7 +53,8 @@ def execute(arguments: Namespace, console: Console) -> int:
     method = NetworkMethod(method="network", model=arguments.model)
     with console.progress() as progress:
         options = SegmentOptions(arguments.device)
-        found = SEGMENTERS.load("network")(volume, method, options, progress, others)
+        segment = segment_in_child if arguments.isolated else SEGMENTERS.load("network")
+        found = segment(volume, method, options, progress, others)
         found = refine(found, clean_up(method, {}))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(arguments.output) as partial:

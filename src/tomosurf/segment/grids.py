@@ -13,6 +13,9 @@ from tomosurf.data.geometry import Geometry
 TURN_TOLERANCE = 1e-3
 """Largest distance in voxels, at any corner, at which two grids still share their voxel centres."""
 
+ANISOTROPIC = 3.0
+"""Ratio of the largest to the smallest spacing above which slices are thick (nnU-Net's threshold)."""
+
 SLAB_VOXELS = 1 << 22
 """Voxels that are resampled at a time: bounds the memory of the coordinates (12 bytes each)."""
 
@@ -50,12 +53,14 @@ def resample(
     source: Geometry,
     target: Geometry,
     mode: Literal["bilinear", "nearest"] = "bilinear",
+    beyond: Literal["border", "zeros"] | None = None,
 ) -> torch.Tensor:
     """Values of ``channels`` (c, *source.shape) at the voxel centres of ``target``: (c, *target.shape).
 
     "bilinear" is trilinear in three dimensions and repeats the border voxel beyond the outermost centres;
-    "nearest" gives 0 outside the voxels' box. Any two affines do, shear included. There is no low-pass
-    filter before a step down in resolution: networks are trained on images made in the same way.
+    "nearest" gives 0 outside the voxels' box; ``beyond`` overrules either. Any two affines do, shear included.
+    There is no low-pass filter before a step down in resolution: networks are trained on images made in the
+    same way.
     Extra memory: 12 bytes for each of ``SLAB_VOXELS`` voxels.
     """
     index_map = np.linalg.solve(source.affine, target.affine).astype(np.float64, copy=False)
@@ -68,7 +73,7 @@ def resample(
             channels[None],
             places[None],
             mode=mode,
-            padding_mode="border" if mode == "bilinear" else "zeros",
+            padding_mode=beyond or ("border" if mode == "bilinear" else "zeros"),
             align_corners=False,
         )[0]
     return output
@@ -99,3 +104,18 @@ def _homogeneous(matrix: NDArray[np.float64], offset: NDArray[np.float64]) -> ND
     result[:3, :3] = matrix
     result[:3, 3] = offset
     return result
+
+
+def thick_axis(spacing: tuple[float, float, float], other: tuple[float, float, float]) -> int | None:
+    """The axis of thick slices by nnU-Net's rule, or None: along it the nearest slice is taken, no mean of two.
+
+    The first of two grids, whose axes run alike, that has a spacing more than ``ANISOTROPIC`` times its
+    smallest decides; its coarsest axis is the one, unless two are equally coarse.
+
+    Reference: nnunetv2, preprocessing/resampling/default_resampling.py, determine_do_sep_z_and_axis.
+    """
+    for own in (spacing, other):
+        if max(own) / min(own) > ANISOTROPIC:
+            coarsest = [axis for axis, step in enumerate(own) if max(own) / step < 1 + 1e-9]
+            return coarsest[0] if len(coarsest) == 1 else None
+    return None

@@ -19,7 +19,8 @@ class ImportChoices:
 
     ``name``, ``licence`` and ``modality`` go before the folder's own. ``order`` names the structures of
     overlapping regions, a later one painted over an earlier one. ``configuration`` and ``folds`` choose among
-    several in one nnU-Net folder; no folds: all that are there.
+    several in one nnU-Net folder; no folds: all that are there. ``orientation`` says how the training images of
+    a network lay that took them as they were stored: the letters that their axes run towards, such as "RAS".
     """
 
     name: str | None = None
@@ -28,6 +29,7 @@ class ImportChoices:
     order: tuple[str, ...] = ()
     configuration: str | None = None
     folds: tuple[str, ...] = ()
+    orientation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,6 +57,11 @@ def write(folder: Path, model: Imported) -> ModelSpec:
     values = {field: getattr(model.description, field) for field in ModelDescription.model_fields}
     spec = ModelSpec(**values, weights=tuple(files))
     load_networks(folder, spec)
+    return rewrite(folder, spec)
+
+
+def rewrite(folder: Path, spec: ModelSpec) -> ModelSpec:
+    """Write the description of a model whose weights are in ``folder``."""
     (folder / FILE_NAME).write_text(_yaml(spec.as_yaml_values()), encoding="utf-8")
     return spec
 

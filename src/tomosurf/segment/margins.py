@@ -1,132 +1,171 @@
-"""From a network's outputs to labels and margins."""
+"""Margins of segments from a network's outputs, which come in pieces and go again."""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tomosurf.config import SegmentSpec
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Margin
 from tomosurf.errors import DataError
-from tomosurf.segment.grids import SLAB_VOXELS, resample, turn, turned
+from tomosurf.segment.decision import Decision
+from tomosurf.segment.grids import turn, turned
+from tomosurf.segment.label_map import empty_labels
+from tomosurf.segment.part import Part
 
 BORDER = 2
 """Voxels around a segment's box that its margin keeps, unless the grid ends there."""
 
 
-def without_unmeasured(logits: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
-    """Logits, changed in place, that never name a segment where nothing was ``measured``.
+@dataclass(slots=True)
+class _Found:
+    """What is known of one segment: per plane, its box within the plane; and the fields kept so far."""
 
-    There the background is set above the best other channel by as much as it lay below it, so that the
-    margins change sign and stay of the same size.
+    extents: dict[int, NDArray[np.int_]] = field(default_factory=dict)
+    fields: list[tuple[NDArray[np.int_], NDArray[np.float32]]] = field(default_factory=list)
+
+
+class MarginFields:
+    """Margins in the making: slabs come in order along ``axis`` of ``grid`` and aren't kept.
+
+    A segment's margin is kept, slab by slab, in the box of what lies of it within ``BORDER`` planes of the
+    slab, ``BORDER`` voxels wider. In the box of all of it, what wasn't kept is outside like its lowest kept
+    value. One slab keeps all of the box. Memory: the boxes, and ``BORDER`` planes of the outputs.
     """
-    best = logits[1:].amax(dim=0)
-    above = best + (best - logits[0]).abs()
-    logits[0] = torch.where(measured, logits[0], above)
-    return logits
+
+    def __init__(self, grid: Geometry, axis: int, decision: Decision) -> None:
+        self._grid, self._axis, self._decision = grid, axis, decision
+        self._found: dict[int, _Found] = {}
+        self._waiting: deque[Part] = deque()
+
+    def add(self, part: Part) -> None:
+        """Outputs that follow those before."""
+        last = part.stop == self._grid.shape[self._axis]
+        ready = part.planes if last else max(part.planes - BORDER, 0)
+        self._look(part)
+        while self._waiting and (last or self._waiting[0].stop + BORDER <= part.stop):
+            self._keep(self._waiting.popleft())
+        if ready:
+            self._keep(part.between(0, ready))
+        if ready < part.planes:  # the slab goes, its last planes stay
+            self._waiting.append(part.between(ready, part.planes).cloned())
+
+    def margins(self) -> dict[int, Margin]:
+        """Label to margin for each segment that is anywhere above zero; call it once, at the end."""
+        margins = {}
+        for label in sorted(self._found):
+            found = self._found.pop(label)
+            if not any((values > 0).any() for _, values in found.fields):  # equal scores make no winner
+                continue
+            box = self._box(found, 0, self._grid.shape[self._axis])
+            start, shape = box[:, 0], box[:, 1] - box[:, 0]
+            lowest = min(float(values.min()) for _, values in found.fields)
+            whole = np.full(tuple(shape), lowest, np.float32, order="F")
+            for corner, values in found.fields:
+                cut = tuple(slice(a, a + n) for a, n in zip(corner - start, values.shape, strict=True))
+                whole[cut] = values
+            place = tuple(start.tolist())
+            margins[label] = Margin(self._grid.cropped(place, whole.shape), whole)
+        return margins
+
+    def _look(self, part: Part) -> None:
+        """Note where in each plane each segment wins."""
+        from scipy.ndimage import find_objects
+
+        planes = np.moveaxis(part.leaders.winner.cpu().numpy(), self._axis, 0)
+        labels = np.array(self._decision.labels)
+        trivial = np.array_equal(labels, np.arange(len(labels)))
+        for number, plane in enumerate(planes, part.start):
+            named = np.ascontiguousarray(plane if trivial else labels[plane], np.int32)
+            for label, box in enumerate(find_objects(named), 1):
+                if box is not None:
+                    ends = np.array([(cut.start, cut.stop) for cut in box])
+                    self._found.setdefault(label, _Found()).extents[number] = ends
+
+    def _keep(self, part: Part) -> None:
+        """Keep what a part holds of each segment that is near."""
+        for label, found in self._found.items():
+            if not any(plane in found.extents for plane in range(part.start - BORDER, part.stop + BORDER)):
+                continue
+            box = self._box(found, part.start, part.stop)
+            cut = tuple(slice(a, b) for a, b in box - np.array(part.corner)[:, None])
+            found.fields.append((box[:, 0], self._margin(label, part, cut).cpu().numpy()))
+
+    def _box(self, found: _Found, start: int, stop: int) -> NDArray[np.int_]:
+        """(3, 2) start and stop of what is kept between two planes; none of it lies outside them."""
+        near = [plane for plane in found.extents if start - BORDER <= plane < stop + BORDER]
+        inside = np.array([found.extents[plane] for plane in near])
+        box = np.empty((3, 2), int)
+        others = [axis for axis in range(3) if axis != self._axis]
+        box[others, 0] = np.maximum(inside[:, :, 0].min(axis=0) - BORDER, 0)
+        box[others, 1] = np.minimum(inside[:, :, 1].max(axis=0) + BORDER, np.array(self._grid.shape)[others])
+        box[self._axis] = max(start, min(near) - BORDER, 0), min(stop, max(near) + 1 + BORDER)
+        return box
+
+    def _margin(self, label: int, part: Part, cut: tuple[slice, ...]) -> torch.Tensor:
+        """Score of ``label`` less the best other one, in a box of ``part``."""
+        choices = self._decision.choices_of(label)
+        near = part.values[(slice(None), *cut)]
+        if len(choices) == 1:
+            leaders = part.leaders
+            own = leaders.winner[cut] == choices[0]
+            rival = torch.where(own, leaders.second[cut], leaders.best[cut])
+            return self._decision.score(near, choices[0]) - rival
+        own, rival = torch.full_like(near[0], -torch.inf), torch.full_like(near[0], -torch.inf)
+        for choice, score in self._decision.scores(near):
+            side = own if choice in choices else rival
+            torch.maximum(side, score, out=side)
+        return own - rival
 
 
-def margins_of(
-    logits: torch.Tensor, geometry: Geometry, segments: tuple[SegmentSpec, ...]
-) -> dict[int, Margin]:
-    """Label to margin, ``logit - max(other logits)``, for each segment that is anywhere above zero.
-
-    ``logits`` is (channels, *geometry.shape). Two segments that meet have margins of opposite sign and the
-    same size there, so that they share their boundary. Memory: two images beside the logits.
-    """
-    winner = logits.argmax(dim=0)
-    found: dict[int, Margin] = {}
-    for segment in segments:
-        box = _box(winner == segment.label)
-        if box is None:
-            continue
-        start, stop = box
-        near = logits[(slice(None), *(slice(a, b) for a, b in zip(start, stop, strict=True)))]
-        rivals = [
-            part.amax(dim=0) for part in (near[: segment.label], near[segment.label + 1 :]) if len(part)
-        ]
-        values = near[segment.label] - torch.stack(rivals).amax(dim=0)
-        if bool((values > 0).any()):  # equal logits make no winner
-            shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
-            values_here = np.asfortranarray(values.cpu().numpy())
-            found[segment.label] = Margin(geometry.cropped(start, shape), values_here)
-    return found
+def sharing(grid: Geometry, geometry: Geometry) -> Geometry | None:
+    """``grid`` with the axes of ``geometry``, when they share their voxel centres (a cut or padded one may)."""
+    index = geometry.to_index(grid.corners())
+    low, high = np.rint(index.min(axis=0)).astype(int), np.rint(index.max(axis=0)).astype(int)
+    start, shape = low.tolist(), (high - low + 1).tolist()
+    own = geometry.cropped((start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
+    return None if turn(grid, own) is None else own
 
 
 def on_voxels_of(geometry: Geometry, margin: Margin) -> Margin:
-    """The same margin with the axes of ``geometry``, whose voxel centres it must share."""
-    index = geometry.to_index(margin.geometry.corners())
-    low, high = np.rint(index.min(axis=0)).astype(int), np.rint(index.max(axis=0)).astype(int)
-    start, shape = tuple(low.tolist()), tuple((high - low + 1).tolist())
-    own = geometry.cropped((start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
-    same = turn(margin.geometry, own)
-    if same is None:
-        raise DataError("a margin doesn't share the voxels of its image")
-    return Margin(own, np.asfortranarray(turned(margin.values, same)))
+    """The same margin with the axes of ``geometry``, whose voxel centres it must share, and not beyond it."""
+    own, values = on_axes_of(geometry, margin.geometry, margin.values)
+    return Margin(own, values)
 
 
-def labels_from_margins(margins: dict[int, Margin], geometry: Geometry) -> NDArray[np.uint8 | np.uint16]:
-    """The label map of margins that lie on ``geometry``'s own voxels: each where its margin is above zero."""
-    labels = _empty_labels(max(margins, default=0), geometry)
+def on_axes_of(geometry: Geometry, grid: Geometry, values: NDArray[Any]) -> tuple[Geometry, NDArray[Any]]:
+    """``values`` on ``grid`` with the axes of ``geometry``, cut to it.
+
+    Raises:
+        DataError: they don't share their voxel centres.
+    """
+    own = sharing(grid, geometry)
+    same = None if own is None else turn(grid, own)
+    if own is None or same is None:
+        raise DataError("a field doesn't share the voxels of its image")
+    first = np.rint(geometry.to_index([own.origin])[0]).astype(int)
+    start = np.maximum(-first, 0)
+    stop = np.maximum(np.minimum(np.array(geometry.shape) - first, own.shape), start)
+    cut = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    here = np.asfortranarray(turned(values, same)[cut])
+    a, b, c = start.tolist()
+    return own.cropped((a, b, c), here.shape), here
+
+
+def labels_from_margins(margins: Mapping[int, Margin], geometry: Geometry, top: int) -> NDArray[Any]:
+    """The label map of margins on ``geometry``'s own voxels: each where its margin is above zero.
+
+    It can hold labels up to ``top``.
+    """
+    labels = empty_labels(geometry.shape, top)
     for label, margin in margins.items():
         start = np.rint(geometry.to_index([margin.geometry.origin])[0]).astype(int)
         cut = tuple(slice(a, a + n) for a, n in zip(start, margin.geometry.shape, strict=True))
         labels[cut][margin.values > 0] = label
     return labels
-
-
-def labels_from_logits(
-    logits: torch.Tensor, grid: Geometry, margins: dict[int, Margin], geometry: Geometry
-) -> NDArray[np.uint8 | np.uint16]:
-    """The label map on ``geometry`` of logits on ``grid``: they are interpolated, then the largest wins.
-
-    Only voxels inside the box of all margins are looked at: between nodes that are all background, linear
-    interpolation can't find anything else. Memory: one slab of ``SLAB_VOXELS`` times the channels.
-    """
-    labels = _empty_labels(max(margins, default=0), geometry)
-    if not margins:
-        return labels
-    start, stop = _box_on(geometry, list(margins.values()))
-    cut = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    inside = labels[cut]
-    names = torch.zeros(logits.shape[0], dtype=torch.int32, device=logits.device)
-    names[list(margins)] = torch.tensor(list(margins), dtype=torch.int32, device=logits.device)
-    depth = max(1, SLAB_VOXELS // (logits.shape[0] * inside.shape[0] * inside.shape[1]))
-    for k in range(0, inside.shape[2], depth):
-        count = min(depth, inside.shape[2] - k)
-        corner = (start[0], start[1], start[2] + k)
-        slab = geometry.cropped(corner, (inside.shape[0], inside.shape[1], count))
-        winner = resample(logits, grid, slab).argmax(dim=0)
-        inside[..., k : k + count] = names[winner].cpu().numpy()
-    return labels
-
-
-def _empty_labels(top: int, geometry: Geometry) -> NDArray[np.uint8 | np.uint16]:
-    return np.zeros(geometry.shape, np.uint8 if top < 256 else np.uint16, order="F")
-
-
-def _box(mask: torch.Tensor) -> tuple[tuple[int, int, int], tuple[int, int, int]] | None:
-    """Start and stop of the box of ``mask``'s true voxels, ``BORDER`` wider; None when there are none."""
-    ends: list[tuple[int, int]] = []
-    for axis in range(3):
-        others = tuple(n for n in range(3) if n != axis)
-        places = torch.nonzero(mask.any(dim=others[1]).any(dim=others[0])).flatten()
-        if not len(places):
-            return None
-        low, high = int(places[0]) - BORDER, int(places[-1]) + 1 + BORDER
-        ends.append((max(low, 0), min(high, mask.shape[axis])))
-    return (ends[0][0], ends[1][0], ends[2][0]), (ends[0][1], ends[1][1], ends[2][1])
-
-
-def _box_on(geometry: Geometry, margins: list[Margin]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Start and stop, on ``geometry``, of the voxels within one node of any of the margins' boxes."""
-    corners = []
-    for margin in margins:
-        i, j, k = margin.geometry.shape
-        corners.append(margin.geometry.cropped((-1, -1, -1), (i + 2, j + 2, k + 2)).corners())
-    index = geometry.to_index(np.concatenate(corners))
-    start = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
-    stop = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, geometry.shape)
-    return start, stop

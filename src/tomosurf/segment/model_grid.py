@@ -7,8 +7,6 @@ to LPS directions, and from there on the network's grid is a :class:`Geometry` l
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,14 +50,19 @@ def covering(geometry: Geometry, spacing_mm: tuple[float | None, float | None, f
 
 
 def _closest_axes(geometry: Geometry, letters: str) -> tuple[list[int], NDArray[np.float64]]:
-    """For each of the network's axes: the image's axis, and +1 or -1 for its direction."""
-    cosines = geometry.directions.T @ np.array([_TOWARDS[letter] for letter in letters], np.float64).T
-    best, closeness = [0, 1, 2], -1.0
-    for axes in permutations(range(3)):
-        total = float(np.abs(cosines[list(axes), range(3)]).sum())
-        if total > closeness + 1e-6:
-            best, closeness = list(axes), total
-    return best, np.where(cosines[best, range(3)] < 0, -1.0, 1.0)
+    """For each of the network's axes: the image's axis, and +1 or -1 for its direction.
+
+    The image's axes choose one after the other, the one nearest to any of the patient's first, as they do in
+    nibabel's ``io_orientation``; shear is taken out before (polar decomposition).
+    """
+    left, _, right = np.linalg.svd(geometry.directions)
+    cosines = (left @ right).T @ np.array([_TOWARDS[letter] for letter in letters], np.float64).T
+    axes, free = [0, 0, 0], np.abs(cosines)
+    for own in np.argsort(-np.abs(cosines).max(axis=1), kind="stable").tolist():
+        wanted = int(free[own].argmax())
+        axes[wanted] = own
+        free[:, wanted] = -1
+    return axes, np.where(cosines[axes, range(3)] < 0, -1.0, 1.0)
 
 
 def _turned(geometry: Geometry, axes: list[int], signs: NDArray[np.float64]) -> Geometry:

@@ -14,12 +14,13 @@ from tomosurf.data.volume import Volume
 from tomosurf.errors import ModelError
 from tomosurf.progress import Progress, silent
 from tomosurf.segment.catalogue import find_model
-from tomosurf.segment.collect import collect
+from tomosurf.segment.collect import Collected, collect
+from tomosurf.segment.doubt import DOUBTFUL, Trust, trust_of
 from tomosurf.segment.engine import slabs
 from tomosurf.segment.grids import turn
-from tomosurf.segment.inference import choose_device
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.prepare import prepare
+from tomosurf.segment.prepare_pad import unpadded, without_padding
 from tomosurf.segment.spec import ModelSpec, load_spec
 
 
@@ -51,19 +52,35 @@ def segment(
         if given.modality and spec.modality not in ("any", given.modality):
             raise ModelError(f"model {spec.name} is for {spec.modality}; this volume is {given.modality}")
     seen = prepare((volume, *others), spec.input)
-    found = collect(slabs(folder, spec, seen, options, progress), seen, volume, spec)
+    outputs = slabs(folder, spec, seen, options, progress)
+    trust = trust_of(spec, mirrored=options.mirror, folds=len(spec.weights))
+    found = collect(unpadded(outputs, seen), without_padding(seen), volume, spec, trust)
     return Segmentation(
         geometry=volume.geometry,
         labels=found.labels,
         segments=tuple(segment.segment() for segment in spec.segments),
         margins=found.margins,
         series=volume.series,
-        provenance=_provenance(spec, choose_device(options.device), seen.grid, volume.geometry),
+        provenance={
+            **_provenance(spec, outputs.told, seen.grid, volume.geometry),
+            "doubt": _doubt(spec, found, trust),
+        },
         doubt=found.doubt,
     )
 
 
-def _provenance(spec: ModelSpec, device: torch.device, grid: Geometry, geometry: Geometry) -> dict[str, Any]:
+def _doubt(spec: ModelSpec, found: Collected, trust: Trust) -> dict[str, Any]:
+    """How doubt was made, and how much of each segment is doubtful."""
+    return {
+        "calibrated": trust.calibrated,
+        "temperature": trust.temperature,
+        "sources": list(trust.sources),
+        "doubtful_from": DOUBTFUL,
+        "doubtful_mm3": {s.name: round(found.doubtful_mm3.get(s.label, 0.0), 1) for s in spec.segments},
+    }
+
+
+def _provenance(spec: ModelSpec, told: dict[str, Any], grid: Geometry, geometry: Geometry) -> dict[str, Any]:
     from monai import __version__ as monai_version
 
     return {
@@ -73,8 +90,7 @@ def _provenance(spec: ModelSpec, device: torch.device, grid: Geometry, geometry:
         "model_licence": spec.licence,
         "model_sha256": spec.digest(),
         "weights_sha256": [weights.sha256 for weights in spec.weights],
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "precision": "float32",
+        **told,
         "network_spacing_mm": [round(step, 6) for step in grid.spacing],
         "resampled": turn(geometry, grid) is None,
         "torch": str(torch.__version__),

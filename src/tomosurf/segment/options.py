@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tomosurf.segment.resident import Engine
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
@@ -16,7 +18,9 @@ class SegmentOptions:
     with sums in float32; "float32" never does, and then labels don't depend on the device. ``deterministic``
     gives the same bytes twice on the same machine; None: on the CPU always, on a GPU only with float32.
     ``mirror`` averages over mirrored images along the axes that the model was trained for. ``compiled`` lets
-    torch compile the network where that pays. ``gpu_memory_gb`` bounds what is taken of the GPU's memory.
+    torch compile the network where that pays. ``gpu_memory_gb`` bounds what is taken of the GPU's memory;
+    ``batch`` is the number of windows at a time to begin with, None: by the window's size. ``engine`` holds
+    networks that are loaded already and keeps those that will be; None: they are loaded for this case alone.
     """
 
     device: str = "auto"
@@ -25,3 +29,5 @@ class SegmentOptions:
     mirror: bool = False
     compiled: bool = True
     gpu_memory_gb: float | None = None
+    batch: int | None = None
+    engine: Engine | None = None

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
 from tomosurf.errors import DataError
-from tomosurf.segment.grids import resample, turn, turned
-from tomosurf.segment.intensity import normalise
-from tomosurf.segment.model_grid import covering, oriented
+from tomosurf.segment.model_grid import oriented
+from tomosurf.segment.prepare_crop import crop
+from tomosurf.segment.prepare_intensity import normalise_channels
+from tomosurf.segment.prepare_nnunet import resample_as_nnunet
+from tomosurf.segment.prepare_pad import pad
+from tomosurf.segment.prepare_resample import resample_as_monai, resample_to_cover
+from tomosurf.segment.prepare_stored import as_stored
+from tomosurf.segment.prepare_turn import turn_to
+from tomosurf.segment.prepared import Prepared
 from tomosurf.segment.spec import InputSpec
 from tomosurf.segment.steps import AsStored, CropForeground, Orient, Pad, Resample, Step
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """What a network sees: ``image`` (channels, x, y, z) float32 on ``grid``; the voxels that were ``measured``.
-
-    ``measured`` is None where all were. The grid lies in the patient frame like any other.
-    """
-
-    image: NDArray[np.float32]
-    grid: Geometry
-    measured: NDArray[np.bool_] | None = None
+__all__ = ["Prepared", "prepare"]
 
 
 def prepare(volumes: Sequence[Volume], wanted: InputSpec) -> Prepared:
@@ -68,37 +60,18 @@ def _start(volumes: Sequence[Volume]) -> Prepared:
 def _apply(state: Prepared, step: Step) -> Prepared:
     match step:
         case Orient(axes=letters):
-            return _turn(state, oriented(state.grid, letters))
+            return turn_to(state, oriented(state.grid, letters))
+        case Resample(grid="cover"):
+            return resample_to_cover(state, step)
+        case Resample(grid="monai"):
+            return resample_as_monai(state, step)
         case Resample():
-            return _resample(state, step)
-        case AsStored() | CropForeground() | Pad():
-            raise NotImplementedError
+            return resample_as_nnunet(state, step)
+        case CropForeground():
+            return crop(state, step)
+        case Pad():
+            return pad(state, step)
+        case AsStored():
+            return as_stored(state, step)
         case _:
-            for channel in state.image:
-                normalise(channel, step, state.measured)
-            return state
-
-
-def _turn(state: Prepared, grid: Geometry) -> Prepared:
-    same = turn(state.grid, grid)
-    if same is None:
-        raise DataError("the image's axes can't be told apart; its geometry is no stack of slices")
-    image = np.stack([turned(channel, same) for channel in state.image])
-    measured = None if state.measured is None else np.ascontiguousarray(turned(state.measured, same))
-    return Prepared(image, grid, measured)
-
-
-def _resample(state: Prepared, step: Resample) -> Prepared:
-    grid = covering(state.grid, step.spacing_mm)
-    if grid is state.grid:
-        return state
-    measured: NDArray[Any] | None = state.measured
-    if measured is None and not state.grid.is_orthogonal:
-        measured = np.ones(state.grid.shape, bool)
-    seen = resample(torch.from_numpy(np.ascontiguousarray(state.image)), state.grid, grid).numpy()
-    if measured is None:
-        return Prepared(seen, grid)
-    there = torch.from_numpy(np.ascontiguousarray(measured, np.float32))[None]
-    inside = resample(there, state.grid, grid, "nearest")[0].numpy() > 0.5
-    seen[:, ~inside] = 0
-    return Prepared(seen, grid, inside)
+            return normalise_channels(state, step)

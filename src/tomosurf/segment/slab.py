@@ -13,8 +13,8 @@ class Slab:
 
     ``values`` are blended logits, (channels, x, y, z), float32 on the engine's device; along ``axis`` they
     begin at plane ``start`` of the grid, along the others they are whole. Slabs come in order, without gaps
-    or overlap. ``spread`` (x, y, z) is the standard deviation over folds and mirrored images of the margin
-    between the two best channels, None where the network ran once.
+    or overlap; whoever takes one may change it. ``spread`` (x, y, z) is the standard deviation over folds and
+    mirrored images of the margin between the two best channels, None where the network ran once.
     """
 
     axis: int

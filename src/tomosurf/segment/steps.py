@@ -14,6 +14,7 @@ from tomosurf.frozen import Frozen
 Percentile = Annotated[float, Field(ge=0, le=100)]
 Millimetres = Annotated[float, Field(gt=0, le=100)]
 Edge = Annotated[int, Field(ge=1, le=1024)]
+Margin = Annotated[int, Field(ge=0, le=1024)]
 
 
 class Orient(Frozen):
@@ -66,37 +67,46 @@ class Resample(Frozen):
 class CropForeground(Frozen):
     """Cut to the box of the voxels that are ``above`` a value, or "nonzero", in any channel, and a margin.
 
-    What lies outside the box gets no label.
+    What lies outside the box gets no label. Where the margin leaves the image it ends at its edge, or, with
+    ``beyond`` "pad", goes on with zeros.
     """
 
     do: Literal["crop"] = "crop"
     where: Literal["above", "nonzero"] = "above"
     above: float = 0.0
-    margin: tuple[int, int, int] = (0, 0, 0)
+    margin: tuple[Margin, Margin, Margin] = (0, 0, 0)
+    beyond: Literal["image", "pad"] = "image"
 
 
 class Pad(Frozen):
     """Pad with ``value`` until each edge is at least ``at_least`` and divisible by ``divisor``.
 
-    ``where`` is "end", or "both" (the smaller half first).
+    ``where`` is "end", or "both" (the smaller half first). ``value`` "edge" repeats the outermost voxels.
     """
 
     do: Literal["pad"] = "pad"
     divisor: tuple[Edge, Edge, Edge] = (1, 1, 1)
     at_least: tuple[Edge, Edge, Edge] = (1, 1, 1)
     where: Literal["both", "end"] = "both"
-    value: float = 0.0
+    value: float | Literal["edge"] = 0.0
 
 
-class ZScore(Frozen):
+class IntensityStep(Frozen):
+    """A change of intensities, of all ``channels`` (empty) or only of some, counted from 0."""
+
+    channels: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
+
+
+class ZScore(IntensityStep):
     """Subtract the mean, divide by the standard deviation, after clipping to percentiles if any are given.
 
     Statistics are this image's, channel by channel, ``over`` "all" measured voxels or those that are
-    "nonzero" (skull-stripped heads); with "nonzero", zeros stay zero.
+    "nonzero" (skull-stripped heads); with "nonzero", zeros stay zero. "foreground" are the voxels that are
+    nonzero in any channel of the image and what they enclose; the others stay as they are (nnU-Net's mask).
     """
 
     do: Literal["zscore"] = "zscore"
-    over: Literal["all", "nonzero"] = "all"
+    over: Literal["all", "nonzero", "foreground"] = "all"
     clip_percentiles: tuple[Percentile, Percentile] | None = None
 
     @model_validator(mode="after")
@@ -106,7 +116,7 @@ class ZScore(Frozen):
         return self
 
 
-class Standardise(Frozen):
+class Standardise(IntensityStep):
     """Clip to ``lower`` and ``upper`` if given, subtract ``mean``, divide by ``deviation``: fixed numbers."""
 
     do: Literal["standardise"] = "standardise"
@@ -116,7 +126,7 @@ class Standardise(Frozen):
     upper: float | None = None
 
 
-class PercentileRange(Frozen):
+class PercentileRange(IntensityStep):
     """Map the intensities at two percentiles of the measured voxels to ``to``; ``clip`` what lies beyond."""
 
     do: Literal["percentiles"] = "percentiles"
@@ -132,7 +142,7 @@ class PercentileRange(Frozen):
         return self
 
 
-class FixedRange(Frozen):
+class FixedRange(IntensityStep):
     """Map two intensities (HU for CT) to ``to``; ``clip`` what lies beyond."""
 
     do: Literal["range"] = "range"

@@ -12,9 +12,11 @@ from pathlib import Path
 import torch
 
 from tomosurf.errors import TomosurfError
-from tomosurf.segment.inference import choose_device
+from tomosurf.segment.device import choose_device
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.segment.spec import load_spec
 from tomosurf.train.batches import stack_cases
+from tomosurf.train.calibration import calibrated
 from tomosurf.train.config import load_training
 from tomosurf.train.decathlon import read_cases, split
 from tomosurf.train.fit import fit
@@ -41,14 +43,17 @@ def train(config_path: Path, data: Path, out: Path, device_name: str = "auto") -
         _print_progress,
     )
     seconds = time.perf_counter() - began
-    spec = write_model(out, config.model, network)
+    write_model(out, config.model, network)
+    unseen, options = [cases[name] for name in held_out], SegmentOptions(device_name)
+    spec = calibrated(out, unseen, options, _print_progress) if len(unseen) > 1 else load_spec(out)
     metrics: dict[str, object] = {
         "model": spec.name,
         "weights_sha256": spec.weights[0].sha256,
         "parameters": sum(tensor.numel() for tensor in network.parameters()),
         "training_cases": len(names),
         "held_out_cases": held_out,
-        "held_out": score(out, [cases[name] for name in held_out], SegmentOptions(device_name)),
+        "held_out": score(out, unseen, options),
+        "calibration": spec.calibration.model_dump() if spec.calibration else None,
         "curve": [{"step": p.step, "loss": round(p.loss, 4), "dice": list(p.dice)} for p in curve],
         "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),

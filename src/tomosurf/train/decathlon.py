@@ -6,7 +6,6 @@ Reference: M. Antonelli et al., The Medical Segmentation Decathlon, Nature Commu
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.volume import Volume
+from tomosurf.datasets.dataset import ListedCase
+from tomosurf.datasets.decathlon import READER
 from tomosurf.errors import ConfigError, DataError
 from tomosurf.image_file import read_labels, read_volume
 
@@ -31,20 +32,14 @@ def read_cases(folder: Path, modality: str) -> tuple[LabelledCase, ...]:
     """All labelled cases of a data set, in the order of their names.
 
     Raises:
-        ConfigError: no dataset.json, or an entry that points outside the folder.
+        ConfigError: no dataset.json, an entry that points outside the folder, or a file that isn't there.
         InputRefused: an image or a label map can't be read or placed.
         DataError: an image and its labels lie on different grids, or a label is above 255.
     """
-    try:
-        entries = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["training"]
-        pairs = [(folder / entry["image"], folder / entry["label"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{folder} holds no readable dataset.json in the decathlon's form") from error
-    root = folder.resolve()
-    for path in (path for pair in pairs for path in pair):
-        if not path.resolve().is_relative_to(root):
-            raise ConfigError(f"{folder / 'dataset.json'} points outside its folder")
-    return tuple(_read_case(image, label, modality) for image, label in sorted(pairs))
+    found = READER.read(folder)
+    if found.findings:
+        raise ConfigError(f"{folder}: {' '.join(finding.message for finding in found.findings[:3])}")
+    return tuple(_read_case(case, modality) for case in found.cases)
 
 
 def split(names: list[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
@@ -59,10 +54,11 @@ def split(names: list[str], held_out: int, seed: int) -> tuple[list[str], list[s
     return sorted(shuffled[held_out:]), sorted(shuffled[:held_out])
 
 
-def _read_case(image_path: Path, label_path: Path, modality: str) -> LabelledCase:
+def _read_case(listed: ListedCase, modality: str) -> LabelledCase:
+    image_path, label_path = (*listed.images, *listed.references)
     volume, drawn = read_volume(image_path, modality), read_labels(label_path)
     if not volume.geometry.coincides(drawn.geometry):
         raise DataError(f"{label_path.name} doesn't lie on the grid of its image")
     if drawn.labels.dtype != np.uint8:
         raise DataError(f"{label_path.name} holds labels above 255")
-    return LabelledCase(image_path.name.removesuffix(".gz").removesuffix(".nii"), volume, drawn.labels)
+    return LabelledCase(listed.name, volume, drawn.labels)

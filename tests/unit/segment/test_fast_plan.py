@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tomosurf.segment.convolutional_unets import PlainConvUNet, ResidualEncoderUNet, build_unet
+from tomosurf.segment.architectures.convolutional_unets import PlainConvUNet, ResidualEncoderUNet
 from tomosurf.segment.fast import layout
 from tomosurf.segment.fast.operations import run_length
 from tomosurf.segment.fast.plan import Block, Level, Plan, plan
@@ -48,9 +48,9 @@ def nnunet(inputs: int = 1, outputs: int = 3, **changes: Any) -> Any:
     torch.manual_seed(5)
     if "stem" in arguments:
         named = {"name": "ResidualEncoderUNet", "arguments": arguments}
-        return build_unet(ResidualEncoderUNet.model_validate(named), inputs, outputs).eval()
+        return ResidualEncoderUNet.model_validate(named).network(inputs, outputs).eval()
     network = PlainConvUNet.model_validate({"name": "PlainConvUNet", "arguments": arguments})
-    return build_unet(network, inputs, outputs).eval()
+    return network.network(inputs, outputs).eval()
 
 
 def block(values: torch.Tensor, given: Block) -> torch.Tensor:

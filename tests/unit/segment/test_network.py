@@ -19,7 +19,8 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ConfigError, DataError, ModelError, UnknownNameError
-from tomosurf.segment.inference import choose_device, window_count
+from tomosurf.segment.device import choose_device
+from tomosurf.segment.engine.tiles import tiling
 from tomosurf.segment.model_grid import covering, oriented
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
@@ -29,7 +30,7 @@ from tomosurf.segment.steps import Orient
 from tomosurf.segment.weights import load_networks
 from tomosurf.testing import strategies
 
-CPU = SegmentOptions(device="cpu")
+CPU = SegmentOptions(device="cpu", precision="float32")
 TURNS = [(axes, flips) for axes in permutations(range(3)) for flips in product((1, -1), repeat=3)]
 
 
@@ -226,8 +227,13 @@ def test_it_says_how_it_was_made_and_how_far_it_is(trained: Trained) -> None:
     assert result.provenance["model"] == "two-balls"
     assert result.provenance["weights_sha256"] == [load_spec(trained.model).weights[0].sha256]
     assert result.provenance["device"] == "cpu"
+    told = result.provenance["doubt"]
+    assert told["calibrated"] is True
+    assert told["sources"] == ["network"]
+    for label, name in ((1, "bright"), (2, "dark")):
+        assert 0 < told["doubtful_mm3"][name] < LEVELS[label][0].volume
     parts = [part for _, part in seen]
-    assert len(parts) == window_count((28, 26, 24), Window(roi=(20, 20, 16))) == 8
+    assert len(parts) == tiling((28, 26, 24), Window(roi=(20, 20, 16))).count == 8
     assert parts == sorted(parts)
     assert parts[-1] == 1.0
 

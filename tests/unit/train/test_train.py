@@ -13,13 +13,18 @@ import torch
 
 from tests.two_balls import description, grid, image, training, write_data, write_training
 from tests.unit.conftest import Trained
+from tomosurf.config import NetworkMethod
+from tomosurf.data.geometry import Geometry
 from tomosurf.errors import ConfigError, DataError
 from tomosurf.segment.architectures import DynUNet, DynUNetArguments
+from tomosurf.segment.network import segment
+from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.spec import load_spec
 from tomosurf.segment.weights import load_networks
 from tomosurf.train.__main__ import main, train
 from tomosurf.train.augment import Augmenter
 from tomosurf.train.batches import stack_cases
+from tomosurf.train.calibration import labels_on
 from tomosurf.train.config import Augmentation, load_training
 from tomosurf.train.decathlon import read_cases, split
 
@@ -48,6 +53,25 @@ def test_a_run_learns_and_its_folder_is_a_model(trained: Trained) -> None:
         assert figures[name]["dice_worst"] > 0.9, figures
         assert 0 <= figures[name]["surface_distance_mm"] < 0.5
     assert json.loads((trained.model / "metrics.json").read_text()) == trained.metrics
+
+
+def test_new_weights_come_calibrated(trained: Trained) -> None:
+    """On the held-out cases; the balls' doubt is then called calibrated."""
+    calibration = load_spec(trained.model).calibration
+    assert calibration is not None
+    assert calibration.cases == 2
+    assert calibration.error < 0.15
+    assert trained.metrics["calibration"] == calibration.model_dump()
+    method = NetworkMethod(method="network", model=str(trained.model))
+    assert segment(image(grid()), method, SegmentOptions("cpu")).doubt.calibrated is True
+
+
+def test_references_are_read_at_the_nearest_voxel() -> None:
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[2:] = 1
+    fine = Geometry((8, 4, 4), np.diag([0.5, 1, 1, 1]) + np.outer([-0.25, 0, 0, 0], [0, 0, 0, 1]))
+    found = labels_on(fine, labels, Geometry((4, 4, 4), np.eye(4)))
+    assert found[:, 0, 0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_the_curve_falls_and_held_out_cases_are_kept_apart(trained: Trained) -> None:
@@ -97,6 +121,7 @@ def test_the_shipped_configuration_describes_the_shipped_model() -> None:
     spec = load_spec(find_model("mr-hippocampus"))
     assert {
         **config.model.model_dump(),
+        "calibration": spec.calibration and spec.calibration.model_dump(),
         "weights": tuple(item.model_dump() for item in spec.weights),
     } == spec.model_dump()
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tomosurf.segment.unet_layers import Chain, UNet
+from tomosurf.segment.architectures.unet_layers import Chain, UNet
 
 WIDTHS = (32, 64)
 """Channels of the finest level and of the next."""
