@@ -41,6 +41,20 @@ def read_labels(path: Path) -> Segmentation:
     Raises:
         InputRefused: unreadable, not 3D, not whole numbers from 0 to 65535, or without any label.
     """
+    labels, geometry = read_label_voxels(path)
+    values = [int(value) for value in np.unique(labels) if value]
+    if not values:
+        raise InputRefused("no_image", "the label map is empty", files=(path.name,))
+    segments = tuple(Segment(v, f"label_{v}", UNCODED, _colour(n)) for n, v in enumerate(values))
+    return Segmentation(geometry, labels, segments, provenance={"method": "imported"})
+
+
+def read_label_voxels(path: Path) -> tuple[NDArray[Any], Geometry]:
+    """The voxels of a label map, uint8 or uint16, Fortran-ordered, and their grid; it may hold no label at all.
+
+    Raises:
+        InputRefused: unreadable, not 3D, or not whole numbers from 0 to 65535.
+    """
     array, geometry = _read(path)
     rounded = np.rint(array)
     if not np.array_equal(rounded, array) or array.min() < 0 or array.max() > 65535:
@@ -50,13 +64,7 @@ def read_labels(path: Path) -> Segmentation:
             advice="an image or a probability map has no labels: segment it first",
             files=(path.name,),
         )
-    values = np.unique(rounded)
-    values = values[values > 0].astype(int)
-    if not len(values):
-        raise InputRefused("no_image", "the label map is empty", files=(path.name,))
-    labels = rounded.astype(np.uint8 if values.max() < 256 else np.uint16, order="F")
-    segments = tuple(Segment(int(v), f"label_{v}", UNCODED, _colour(n)) for n, v in enumerate(values))
-    return Segmentation(geometry, labels, segments, provenance={"method": "imported"})
+    return rounded.astype(np.uint8 if rounded.max() < 256 else np.uint16, order="F"), geometry
 
 
 def _colour(number: int) -> tuple[int, int, int]:

@@ -1,7 +1,8 @@
 """Names of independent, exchangeable things, and where their code lives.
 
 An entry is ``"name": "module:attribute"`` and is imported only when asked for, so that listing costs nothing.
-Registered are things that know nothing of each other: exporters, checks, segmenters, importers of models.
+Registered are things that know nothing of each other: exporters, checks, segmenters, importers of models, readers
+of data sets.
 Cases of one thing (coordinate conventions, say) are not.
 
 To add one, write its file and add its line here; the conformance suite in tests/conformance finds it.
@@ -90,5 +91,16 @@ IMPORTERS = Registry(
     {
         "monai-bundle": "tomosurf.segment.bundle:IMPORTER",
         "nnunet": "tomosurf.segment.nnunet:IMPORTER",
+    },
+)
+
+DATASETS = Registry(
+    "form of data set",
+    {
+        "decathlon": "tomosurf.datasets.decathlon:READER",
+        "nnunet-raw": "tomosurf.datasets.nnunet_raw:READER",
+        "folder-pair": "tomosurf.datasets.folder_pair:READER",
+        "totalsegmentator": "tomosurf.datasets.totalsegmentator:READER",
+        "monai-datalist": "tomosurf.datasets.monai_datalist:READER",
     },
 )

@@ -18,6 +18,7 @@ from tomosurf.commands import (
     run,
     segment,
     surface,
+    validate,
     verify,
     volume,
 )
@@ -30,6 +31,7 @@ COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
         "deidentify": deidentify,
         "segment": segment,
         "surface": surface,
+        "validate": validate,
         "models": models,
         "protocols": protocols,
         "verify": verify,

@@ -46,6 +46,12 @@ def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = ""
     )
 
 
+def style() -> str:
+    """The style sheet of the case's report, for other pages of the same look."""
+    source = (files("tomosurf.report") / TEMPLATE).read_text(encoding="utf-8")
+    return source.partition("<style>")[2].partition("</style>")[0]
+
+
 def structures(manifest: Manifest) -> list[dict[str, Any]]:
     """One row a structure that was looked for: its segment, its mesh record or None, its protocol."""
     meshes = {mesh.segment: mesh for mesh in manifest.meshes}
