@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tomosurf import case_folder
 from tomosurf.config import (
@@ -52,6 +52,7 @@ class RunOptions:
             interpolates within limits, and says so in the manifest.
         isolated: whether networks run in a process of their own, which can be stopped and can't end this one.
         engine: holds networks from case to case; None: :func:`run` makes one, a single step does without.
+        precision, mirror: how networks compute, as in :class:`~tomosurf.segment.options.SegmentOptions`.
     """
 
     device: str = "auto"
@@ -60,6 +61,8 @@ class RunOptions:
     policy: Policy = "strict"
     isolated: bool = False
     engine: Engine | None = None
+    precision: Literal["auto", "float32"] = "auto"
+    mirror: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +299,7 @@ def segment_volume(
     segment = SEGMENTERS.load(protocol.segment.method)
     if options.isolated and isinstance(protocol.segment, NetworkMethod):
         segment = segment_in_child
-    chosen = SegmentOptions(device=options.device, engine=options.engine)
+    chosen = SegmentOptions(options.device, options.precision, mirror=options.mirror, engine=options.engine)
     found: Segmentation = segment(volume, protocol.segment, chosen, progress)
     return replace(found, protocol=protocol.name, series=volume.series)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,15 @@ from tomosurf import __version__, case_folder
 from tomosurf.config import Protocol, parse
 from tomosurf.data.case import Case
 from tomosurf.data.geometry import Geometry
-from tomosurf.data.manifest import Artifact, Manifest, VolumeRecord, plain, seal_of
+from tomosurf.data.manifest import Artifact, LabelsRecord, Manifest, VolumeRecord, plain, seal_of
 from tomosurf.data.mesh import Scene
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import LedgerEntry, Volume
 from tomosurf.errors import CaseFolderError, DataError
 from tomosurf.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from tomosurf.pipeline import RunOptions
 
 REBUILT = ("volume", "padding", "labels", "mesh", "scene")
 """Kinds of files that are made again; pictures depend on the OpenGL driver, the report on the clock."""
@@ -175,13 +178,13 @@ def _voxels(path: Path) -> NDArray[Any]:
 def _surfaces(case: Case, manifest: Manifest, protocols: dict[str, Protocol], progress: Progress) -> Case:
     """``case`` with the label maps and surfaces of every job that the manifest lists."""
     from tomosurf.gather import gather
-    from tomosurf.pipeline import RunOptions, build_surfaces
+    from tomosurf.pipeline import build_surfaces
 
     volumes = {volume.series: volume for volume in case.volumes}
     results: list[tuple[Protocol, Segmentation, Scene]] = []
     for labels in manifest.labels:
         protocol = protocols[labels.protocol]
-        part = build_surfaces(volumes[labels.series], protocol, RunOptions(), progress)
+        part = build_surfaces(volumes[labels.series], protocol, _as_before(labels), progress)
         results.append((protocol, part.segmentation, part.scene))
     return gather(case, results)
 
@@ -210,3 +213,12 @@ def _other_surroundings(manifest: Manifest) -> Iterator[str]:
             yield f"made with {name} {there[name]}, here is {here.get(name, 'none')}"
     if manifest.environment.device != "cpu":
         yield f"made on {manifest.environment.device}; the device here may be another"
+
+
+def _as_before(labels: LabelsRecord) -> RunOptions:
+    """The choices about a network that its provenance tells of."""
+    from tomosurf.pipeline import RunOptions
+
+    told = labels.provenance
+    strict: Literal["auto", "float32"] = "float32" if told.get("precision") == "float32" else "auto"
+    return RunOptions(precision=strict, mirror=bool(told.get("mirrored_axes")))

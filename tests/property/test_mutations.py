@@ -66,3 +66,12 @@ def test_the_checks_can_fail(tmp_path: Path) -> None:
     with pytest.raises(Broken):
         check_whole(series, [*known.files, "0006.dcm"])
     check_whole(series, list(known.files))
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("implicit-le", 1159), ("explicit-le", 1965), ("explicit-be", 900), ("deflated", 994)],
+)
+def test_slices_that_once_got_lost(kind: Syntax, number: int, tmp_path: Path) -> None:
+    """A UID with a backslash, a file that ends in its preamble, two broken SOP classes, two broken UIDs."""
+    assert not try_one(good(kind, tmp_path), number, tmp_path).startswith("volume")

@@ -80,11 +80,17 @@ def execute(arguments: Namespace, console: Console) -> int:
 
 
 def _list(_: Namespace, console: Console) -> int:
+    from tomosurf.errors import ConfigError
     from tomosurf.segment.catalogue import find_model, model_names, user_models
     from tomosurf.segment.spec import load_spec
 
-    folders = [find_model(name) for name in model_names()]
-    specs = [load_spec(folder) for folder in folders]
+    sound, broken = [], []
+    for name in model_names():
+        folder = find_model(name)
+        try:
+            sound.append((load_spec(folder), folder))
+        except ConfigError as error:  # one spoilt folder doesn't hide the others
+            broken.append({"name": name, "folder": str(folder), "reason": str(error)})
     console.emit(
         {
             "models": [
@@ -98,12 +104,15 @@ def _list(_: Namespace, console: Console) -> int:
                     "sha256": [w.sha256 for w in s.weights],
                     "folder": str(folder),
                 }
-                for s, folder in zip(specs, folders, strict=True)
-            ]
+                for s, folder in sound
+            ],
+            "broken": broken,
         }
     )
-    rows = [[s.name, s.version, s.title, s.modality, s.licence] for s in specs]
+    rows = [[s.name, s.version, s.title, s.modality, s.licence] for s, _ in sound]
     console.table("Models", ["name", "version", "segments", "from", "licence"], rows)
+    for entry in broken:
+        console.warn(f"{entry['name']} can't be used: {entry['reason']}")
     console.say(f"imported models are kept in {user_models()}")
     return 0
 

@@ -25,13 +25,29 @@ def configure(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="what to build: a name from `tomosurf protocols` or a YAML file; repeatable; default: all that fit",
     )
-    add_device(parser)
-    add_isolated(parser)
+    add_network(parser)
     add_policy(parser)
     parser.add_argument(
         "--format", metavar="NAMES", help="mesh formats, comma-separated; default: the protocol's"
     )
     parser.add_argument("--no-pictures", action="store_true", help="leave out the rendered views")
+
+
+def add_network(parser: ArgumentParser) -> None:
+    """How networks run: the same arguments for all commands that make surfaces or label maps with one."""
+    add_device(parser)
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32"),
+        default="auto",
+        help="float32: never half precision, so that labels don't depend on the device",
+    )
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="average over mirrored images, along the axes that the model was trained for: slower, surer",
+    )
+    add_isolated(parser)
 
 
 def add_device(parser: ArgumentParser) -> None:
@@ -88,6 +104,8 @@ def execute(arguments: Namespace, console: Console) -> int:
         not arguments.no_pictures,
         arguments.policy,
         arguments.isolated,
+        precision=arguments.precision,
+        mirror=arguments.mirror,
     )
     with console.progress() as progress:
         outcome = run(arguments.input, arguments.output, protocols, options, progress)

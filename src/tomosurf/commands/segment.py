@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tomosurf.commands.run import add_device, add_isolated
+from tomosurf.commands.run import add_network
 from tomosurf.console import Console
 from tomosurf.whole_file import whole_file
 
@@ -22,8 +22,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="see `tomosurf models`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the label map, .nii.gz")
-    add_device(parser)
-    add_isolated(parser)
+    add_network(parser)
 
 
 def execute(arguments: Namespace, console: Console) -> int:
@@ -52,7 +51,7 @@ def execute(arguments: Namespace, console: Console) -> int:
     volume, *others = (read_volume(path, modality) for path in arguments.volume)
     method = NetworkMethod(method="network", model=arguments.model)
     with console.progress() as progress:
-        options = SegmentOptions(arguments.device)
+        options = SegmentOptions(arguments.device, precision=arguments.precision, mirror=arguments.mirror)
         segment = segment_in_child if arguments.isolated else SEGMENTERS.load("network")
         found = segment(volume, method, options, progress, others)
         found = refine(found, clean_up(method, {}))

@@ -70,7 +70,7 @@ def _next_to(series: BySeries) -> Iterable[tuple[Key, set[str]]]:
     """Files of a tiny series that lie where the next slice of a stack of the same study would, and look like it.
 
     Whatever frame of reference they name: it is as easily damaged as their Series Instance UID. Where a UID of
-    theirs isn't one, whatever study as well.
+    theirs isn't one, whatever study and kernel as well.
     """
     tiny: defaultdict[str, list[Instance]] = defaultdict(list)
     for (study, uid), instances in series.items():
@@ -78,15 +78,16 @@ def _next_to(series: BySeries) -> Iterable[tuple[Key, set[str]]]:
             tiny[study if is_uid(study) and is_uid(uid) else ""] += instances
     for key, instances in series.items():
         if tiny and len(instances) >= MIN_SLICES:
-            alike = [other for other in tiny[key[0]] + tiny[""] if _alike(other, instances[0])]
+            kernel = instances[0].acquisition.kernel
+            near = [other for other in tiny[key[0]] if other.acquisition.kernel == kernel] + tiny[""]
+            alike = [other for other in near if _alike(other, instances[0])]
             yield key, {other.name for other in alike if continues(instances, [other])}
 
 
 def _alike(one: Instance, other: Instance) -> bool:
-    """Whether matrix, pixel spacing, orientation and kernel are the same."""
+    """Whether matrix, pixel spacing and orientation are the same."""
     return (
         (one.pixels.rows, one.pixels.columns) == (other.pixels.rows, other.pixels.columns)
-        and one.acquisition.kernel == other.acquisition.kernel
         and bool(np.abs(np.subtract(one.orientation, other.orientation)).max() <= DIRECTION_APART)
         and bool(np.abs(np.divide(one.pixel_spacing, other.pixel_spacing) - 1).max() <= SPACING_APART)
     )

@@ -109,11 +109,22 @@ def _look(entry: Entry, hashed: bool) -> _Findings:
     findings.skipped = not_a_slice(header, entry.name)
     if findings.skipped is None:
         _take(header, entry, findings)
+    elif _contradicts_itself(header):
+        _salvage(entry, findings)
     else:
         findings.elsewhere = text(header.elements, Tag.SeriesInstanceUID)
-        if is_slice(header.parsed.storage) and not is_slice(text(header.elements, Tag.SOPClassUID)):
-            _salvage(entry, findings)  # the two must be the same (PS3.10 section 7.1)
     return findings
+
+
+def _contradicts_itself(header: Header) -> bool:
+    """Whether an object that holds no slices was meant to: its SOP class is no UID, or its file's is a slice's.
+
+    The two must be the same (PS3.10 section 7.1).
+    """
+    sop_class = text(header.elements, Tag.SOPClassUID)
+    if is_slice(header.parsed.storage):
+        return not is_slice(sop_class)
+    return bool(sop_class) and not is_uid(sop_class)
 
 
 def _salvage(entry: Entry, findings: _Findings) -> None:

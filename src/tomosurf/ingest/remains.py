@@ -55,8 +55,8 @@ def remains_of(path: Path) -> Remains | None:
     """What the file at ``path`` still says; None when nothing shows that it is, or was, DICOM.
 
     It is when DICM or the first element of File Meta Information follows a preamble (even where bytes before
-    them were lost or added), when a blank preamble is followed by UIDs of the standard, or when elements can be
-    read from its start. Nothing is raised for what a file holds.
+    them were lost or added), when a blank preamble is followed by UIDs of the standard, when a damaged preamble is
+    all there is, or when elements can be read from its start. Nothing is raised for what a file holds.
     """
     try:
         with path.open("rb") as file:
@@ -66,7 +66,7 @@ def remains_of(path: Path) -> Remains | None:
     start = _start(data)
     if start is None and data[:2] not in FIRST_GROUP:
         looks_so = not data[:BLANK].strip(b"\0") and ROOT in data[:FAR]
-        return Remains() if looks_so else None
+        return Remains() if looks_so or _ends_in_preamble(data) else None
     meta: dict[int, bytes] = {}
     ends = {0}
     if start is not None:
@@ -79,6 +79,11 @@ def remains_of(path: Path) -> Remains | None:
         return None
     classes = {_text(meta, Tag.MediaStorageSOPClassUID), _text(values, Tag.SOPClassUID)} - {""}
     return Remains(_text(values, Tag.SeriesInstanceUID), frozenset(classes))
+
+
+def _ends_in_preamble(data: bytes) -> bool:
+    """Whether this is all that is left of a file: a preamble, zeros but for a byte or two of damage."""
+    return any(data) and 32 <= len(data) <= PREAMBLE and data.count(0) >= len(data) - len(data) // 16
 
 
 def is_uid(text: str) -> bool:

@@ -19,6 +19,8 @@ MOST_BYTES = 1 << 34
 TIMEOUT_S = 60.0
 """Longest silence of the other side, in seconds."""
 RANGE_STARTS_BEYOND = 416
+SAFE = ("https://", "http://127.0.0.1:", "http://127.0.0.1/")
+"""How an address starts that may be fetched, also after it was led on."""
 
 
 def fetch(address: str, target: Path, progress: Progress = silent) -> Path:
@@ -57,7 +59,15 @@ def _receive(address: str, part: Path, have: int, progress: Progress) -> int | N
     headers = {"User-Agent": "tomosurf", **({"Range": f"bytes={have}-"} if have else {})}
     request = Request(address, headers=headers)  # noqa: S310  (offers allow https and loopback alone)
     with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        if not answer.url.startswith(SAFE):
+            raise ModelError(
+                f"{address} leads on to an address that isn't https; nothing was fetched from there"
+            )
         resumed = answer.status == 206
+        if resumed and not answer.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
+            raise ModelError(
+                f"{address} goes on from another place than asked; remove {part} and start again"
+            )
         done = have if resumed else 0
         announced = answer.headers.get("Content-Length")
         total = done + int(announced) if announced and announced.isdigit() else None
@@ -67,6 +77,7 @@ def _receive(address: str, part: Path, have: int, progress: Progress) -> int | N
             for chunk in _chunks(answer):
                 done += len(chunk)
                 if done > MOST_BYTES:
+                    part.unlink()
                     raise ModelError(f"{address} sends more than {MOST_BYTES} bytes; it was stopped")
                 file.write(chunk)
                 if total:

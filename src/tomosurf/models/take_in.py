@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tomosurf.errors import ModelError
@@ -20,8 +20,14 @@ class TakenIn:
     notes: tuple[str, ...]
 
 
-def take_in(folder: Path, choices: ImportChoices = ImportChoices()) -> TakenIn:  # noqa: B008  (frozen)
+def take_in(
+    folder: Path,
+    choices: ImportChoices = ImportChoices(),  # noqa: B008  (frozen)
+    notes: tuple[str, ...] = (),
+) -> TakenIn:
     """Read ``folder`` as data by the importer that recognises it, and install the model.
+
+    ``notes`` join those of the importer: on the model's card, and in the result.
 
     Raises:
         ModelError: no importer recognises the folder, or what it holds isn't understood.
@@ -37,4 +43,5 @@ def take_in(folder: Path, choices: ImportChoices = ImportChoices()) -> TakenIn: 
             f"{folder} is {'none' if not fitting else 'more than one'} of what can be imported: {kinds}"
         )
     model = importers[fitting[0]].read(folder, choices)
+    model = replace(model, notes=(*model.notes, *notes))
     return TakenIn(install(model), fitting[0], model.notes)

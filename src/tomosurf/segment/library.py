@@ -16,6 +16,16 @@ from tomosurf.segment.spec import FILE_NAME, ModelDescription, ModelSpec, Weight
 from tomosurf.segment.weights import load_networks, pack_tensors
 
 
+def check_free(name: str) -> None:
+    """Refuse a name that a model has already, here or among those that ship.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    if (user_models() / name).exists() or (shipped_models() / name).exists():
+        raise ConfigError(f"there is a model called {name} already; remove it first or choose another --name")
+
+
 def install(model: Imported) -> Path:
     """Write a model into the user's folder, under the name in its description; returns its folder.
 
@@ -28,8 +38,7 @@ def install(model: Imported) -> Path:
     """
     name = model.description.name
     target = user_models() / name
-    if target.exists() or (shipped_models() / name).exists():
-        raise ConfigError(f"there is a model called {name} already; remove it first or choose another --name")
+    check_free(name)
     user_models().mkdir(parents=True, exist_ok=True)
     partial = Path(mkdtemp(prefix=".partial-", dir=user_models()))
     try:
@@ -76,16 +85,33 @@ def remove(name: str) -> Path:
     """
     if (shipped_models() / name / FILE_NAME).is_file():
         raise ConfigError(f"{name} ships with tomosurf and stays")
-    known = {path.parent.name: path.parent for path in user_models().glob(f"*/{FILE_NAME}")}
+    known = {
+        path.parent.name: path.parent
+        for path in user_models().glob(f"*/{FILE_NAME}")
+        if not path.parent.name.startswith(".")
+    }
     if name not in known:
         raise UnknownNameError(
             f"{user_models()} holds no model called {name!r}; it holds: {', '.join(sorted(known)) or 'none'}"
         )
+    folder = known[name]
     try:
-        shutil.rmtree(known[name])
+        if folder.is_symlink():
+            folder.unlink()  # the folder that it leads to is somebody else's
+        else:
+            _take_away(folder)
     except OSError as error:
-        raise ModelError(f"{known[name]} can't be removed ({error.strerror})") from error
-    return known[name]
+        raise ModelError(f"{folder} can't be removed ({error.strerror})") from error
+    return folder
+
+
+def _take_away(folder: Path) -> None:
+    """Remove a folder; under its name it is there whole or not at all."""
+    hidden = Path(mkdtemp(prefix=".removed-", dir=folder.parent))
+    try:
+        folder.rename(hidden / folder.name)
+    finally:
+        shutil.rmtree(hidden)
 
 
 def _card(spec: ModelSpec, notes: tuple[str, ...]) -> str:

@@ -273,6 +273,24 @@ def test_planes_are_held_within_the_room_there_is() -> None:
     assert plane * (held.held + held.slab) <= 9 * 10**9
     assert depth(tiles, 118, 200 * 10**9, False) == Depth(128, 128)
     assert depth(tiles, 118, 6 * 10**9, True) is None
+    half = depth(tiles, 118, 6 * 10**9, False, half=True)
+    assert half is not None
+    assert half.held == 128
+    assert plane * (half.held / 2 + half.slab) <= 6 * 10**9
+
+
+def test_sums_in_half_precision_stay_within_its_rounding() -> None:
+    """Where a GPU has no room for more: as far off as the network's own half precision."""
+    window = Window(roi=(12, 10, 8), overlap=0.5)
+    tiles = tiling((20, 16, 33), window)
+    weights = importance(tiles.window, window)
+    random = torch.Generator().manual_seed(1)
+    values = {origin: 10 * torch.randn(2, *tiles.window, generator=random) for origin in tiles.origins()}
+    held = tiles.window[tiles.axis]
+    exact = joined(iter(_through(tiles, weights, Depth(held, 2), values)))
+    near = joined(iter(_through(tiles, weights, Depth(held, 2, half=True), values)))
+    assert near.dtype == torch.float32
+    assert float((near - exact).abs().max()) < 4 * 2**-11 * float(exact.abs().max())
 
 
 def test_outputs_that_are_not_finite_are_an_error() -> None:

@@ -125,6 +125,8 @@ class Batches:
             raise ModelError("the memory doesn't suffice for one window of this model; use a larger machine")
         before, (self.footing, given_up) = self.footing, lower
         self.note(given_up)
+        if self._runner is not None and self.footing.batch != before.batch:
+            self._runner.forget()  # what was made for larger batches keeps its memory
         if not self.footing.image_here or self.footing.device != before.device:
             self._source.release()
         if self.footing.device != before.device:

@@ -13,19 +13,21 @@ from tomosurf.segment.slab import Slab
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many planes are held at a time, at least a window's, and how many a slab has at most."""
+    """How many planes are held, at least a window's, and how many a slab has at most; ``half`` sums or not."""
 
     held: int
     slab: int
+    half: bool = False
 
 
 class Blend:
-    """Sums of weighted windows, float32, for ``depth.held`` planes; the rest are finished or still to come.
+    """Sums of weighted windows for ``depth.held`` planes; the rest are finished or still to come.
 
-    The planes are a ring: plane p of the padded image lies at p modulo the depth. Windows must come in the
-    order of :meth:`Tiling.origins`; the sums are made like the first one's outputs (channels, x, y, z), on
-    their device, and the result is the same to the last bit for any depth. Memory: held planes times
-    (channels + 1, and 1 for spread), and one slab. When all planes are held there is one slab.
+    Sums are float32, or float16 where ``depth.half``. The planes are a ring: plane p of the padded image lies
+    at p modulo the depth. Windows must come in the order of :meth:`Tiling.origins`; the sums are made like the
+    first one's outputs (channels, x, y, z), on their device, and the result is the same to the last bit for any
+    depth. Memory: held planes times (channels + 1, and 1 for spread), and one slab. When all planes are held
+    there is one slab.
 
     Raises:
         torch.OutOfMemoryError: there is no room for the sums.
@@ -39,7 +41,8 @@ class Blend:
         self._held = min(max(depth.held, tiling.window[tiling.axis]), size)
         self._slab_planes = max(depth.slab, 1)
         self._finished = 0
-        self._importance = importance.to(like.device)
+        self._dtype = torch.float16 if depth.half else torch.float32
+        self._importance = importance.to(like.device, self._dtype)
         self._sums = self._zeros(like)
         self._weights = self._zeros(self._importance[None])
         self._spread = self._zeros(self._importance[None]) if spread else None
@@ -56,13 +59,13 @@ class Blend:
 
     def add(self, origin: Triple, values: torch.Tensor, spread: torch.Tensor | None) -> None:
         """One window's outputs (channels, x, y, z) and spread (x, y, z), at ``origin`` of the padded image."""
-        values = values.to(self.device)
+        values = values.to(self.device, self._dtype)
         for where, part in self._places(origin):
             importance = self._importance[part]
             self._sums[(slice(None), *where)].addcmul_(values[(slice(None), *part)], importance)
             self._weights[(0, *where)].add_(importance)
             if self._spread is not None and spread is not None:
-                self._spread[(0, *where)].addcmul_(spread.to(self.device)[part], importance)
+                self._spread[(0, *where)].addcmul_(spread.to(self.device, self._dtype)[part], importance)
 
     def below(self, plane: int) -> Iterator[Slab]:
         """The slabs that are finished when every later window starts at ``plane`` or beyond."""
@@ -103,7 +106,7 @@ class Blend:
         if self.whole:
             parts = [part.div_(weights) for part in ours]
         else:
-            parts = [part / weights for part in ours]
+            parts = [part.float() / weights for part in ours]
             planes: list[slice] = [slice(None)] * 3
             planes[axis] = slice(at, at + count)
             for sums in (self._sums, self._weights, self._spread):
@@ -132,5 +135,5 @@ class Blend:
         )
         channels = like.shape[0]
         if channels > 1 and like.stride(0) == 1:
-            return torch.zeros((x, y, z, channels), device=like.device).permute(3, 0, 1, 2)
-        return torch.zeros((channels, x, y, z), device=like.device)
+            return torch.zeros((x, y, z, channels), device=like.device, dtype=self._dtype).permute(3, 0, 1, 2)
+        return torch.zeros((channels, x, y, z), device=like.device, dtype=self._dtype)

@@ -65,16 +65,20 @@ def free_bytes(device: torch.device, bound_gb: float | None) -> int:
     return int(free if bound_gb is None else min(free, bound_gb * 1e9 - taken))
 
 
-def depth(tiling: Tiling, channels: int, room: int, whole: bool) -> Depth | None:
-    """The planes to hold in ``room`` bytes: all if they may be and fit, else a window's; None if not even these."""
+def depth(tiling: Tiling, channels: int, room: int, whole: bool, half: bool = False) -> Depth | None:
+    """The planes to hold in ``room`` bytes: all if they may be and fit, else a window's; None if not even these.
+
+    Slabs leave as float32; ``half`` sums take 2 bytes a number.
+    """
     axis = tiling.axis
     size, window = tiling.shape[axis], tiling.window[axis]
     x, y, z = tiling.shape
-    plane = 4 * channels * (x * y * z // size)
+    slab_plane = 4 * channels * (x * y * z // size)
+    plane = slab_plane // 2 if half else slab_plane
     if whole and plane * size <= SHARE * room:
         return Depth(size, size)
     spare = room - plane * window
-    return Depth(window, max(1, min(spare // (4 * plane), window))) if spare >= plane else None
+    return Depth(window, max(1, min(spare // (4 * slab_plane), window))) if spare >= slab_plane else None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,15 +117,25 @@ class Slabs(Iterator[Slab]):
             yield from blend.rest()
 
     def _blend(self, found: Outputs) -> Blend:
-        """The sums of as many planes as batches leave room for; on the host, if not even a window's fit.
+        """The sums of as many planes as batches leave room for.
+
+        If not even a window's fit: fewer windows at a time first, then sums in half precision where the network
+        computes so itself, then sums on the host, which takes many times as long.
 
         Raises:
-            torch.OutOfMemoryError: the room was taken meanwhile.
+            torch.OutOfMemoryError: the room was taken meanwhile, or fewer windows at a time would make some.
         """
         values, spread = found
         channels = int(values.shape[1]) + (1 if spread is None else 2)
-        planes = depth(self._tiling, channels, self._batches.room(), self._batches.footing.whole)
-        like = values[0]
+        whole, like, room = self._batches.footing.whole, values[0], self._batches.room()
+        planes = depth(self._tiling, channels, room, whole)
+        if planes is None and self._batches.footing.batch > 1:
+            raise torch.OutOfMemoryError("no room for the sums beside so many windows")
+        if planes is None and self._batches.half:
+            planes = depth(self._tiling, channels, room, False, half=True)
+            if planes is not None:
+                planes = replace(planes, half=True)
+                self._batches.note("sums in half precision")
         if planes is None:
             like = like.cpu()
             planes = depth(self._tiling, channels, free_bytes(like.device, None), False) or Depth(1, 1)

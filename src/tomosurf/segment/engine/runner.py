@@ -102,6 +102,10 @@ class Runner:
                 self._make(fold, (n, channels, x, y, z))
         return bool(missing)
 
+    def forget(self) -> None:
+        """Let go of what was made for the batches so far; the weights stay."""
+        self._made.clear()
+
     def run(self, fold: int, windows: torch.Tensor) -> torch.Tensor:
         """Outputs (n, channels, x, y, z), float32, of ``windows`` (n, inputs, x, y, z) float32 on the device.
 
