@@ -14,9 +14,7 @@ from tomosurf.segment.steps import FixedRange, Intensity, PercentileRange, Stand
 def normalise(
     values: NDArray[np.float32], step: Intensity, measured: NDArray[np.bool_] | None = None
 ) -> None:
-    """Change one channel of an image, float32 in place, by one step.
-
-    Where nothing was ``measured`` it becomes the least of what was, air in a CT; 0 where zeros stay zero.
+    """Change one channel of an image, float32 in place, by one step; where nothing was ``measured`` it is 0.
 
     Statistics are those of the measured voxels of this one image. Memory: the image once more at most.
 
@@ -40,13 +38,7 @@ def normalise(
         case FixedRange():
             _scale(values, (step.lower, step.upper), step.to, step.clip)
     if measured is not None:
-        zeros = isinstance(step, ZScore) and step.over == "nonzero"
-        values[~measured] = 0 if zeros else least(values, measured)
-
-
-def least(values: NDArray[np.float32], measured: NDArray[np.bool_]) -> float:
-    """The least of the measured voxels; 0 when there are none."""
-    return float(values[measured].min()) if measured.any() else 0.0
+        values[~measured] = 0
 
 
 def _zscore(values: NDArray[np.float32], sample: NDArray[np.float32], step: ZScore) -> None:

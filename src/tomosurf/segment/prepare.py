@@ -9,7 +9,6 @@ import numpy as np
 
 from tomosurf.data.volume import Volume
 from tomosurf.errors import DataError
-from tomosurf.segment.intensity import least
 from tomosurf.segment.model_grid import oriented
 from tomosurf.segment.prepare_crop import crop
 from tomosurf.segment.prepare_intensity import normalise_channels
@@ -28,7 +27,7 @@ __all__ = ["Prepared", "prepare"]
 def prepare(volumes: Sequence[Volume], wanted: InputSpec) -> Prepared:
     """One volume a channel, all on one grid, through the model's steps.
 
-    Where nothing was measured (padding) the image has its measured minimum, before and after each step of
+    Where nothing was measured (padding) the image starts at its measured minimum, and is 0 after each step of
     intensities. Peak memory: 2 float32 images a channel on the larger of both grids.
 
     Raises:
@@ -54,7 +53,7 @@ def _start(volumes: Sequence[Volume]) -> Prepared:
     image = np.stack([volume.array.astype(np.float32) for volume in volumes])
     if measured is not None:
         for channel in image:
-            channel[~measured] = least(channel, measured)
+            channel[~measured] = channel[measured].min(initial=np.inf) if measured.any() else 0
     return Prepared(image, volumes[0].geometry, measured)
 
 

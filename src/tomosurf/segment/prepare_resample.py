@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
 from tomosurf.segment.grids import resample
-from tomosurf.segment.intensity import least
 from tomosurf.segment.model_grid import covering
 from tomosurf.segment.monai_grid import monai_spacing
 from tomosurf.segment.prepared import Prepared
@@ -43,6 +42,5 @@ def _onto(state: Prepared, grid: Geometry, step: Resample) -> Prepared:
     there = torch.from_numpy(np.ascontiguousarray(measured, np.float32))[None]
     inside = resample(there, state.grid, grid, "nearest")[0].numpy() > 0.5
     if step.grid == "cover":
-        for channel in seen:
-            channel[~inside] = least(channel, inside)
+        seen[:, ~inside] = 0
     return Prepared(seen, grid, inside)
