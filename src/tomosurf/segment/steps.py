@@ -5,7 +5,7 @@ Each step is data. An importer that finds a step which isn't here refuses the mo
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -126,36 +126,33 @@ class Standardise(IntensityStep):
     upper: float | None = None
 
 
-class PercentileRange(IntensityStep):
-    """Map the intensities at two percentiles of the measured voxels to ``to``; ``clip`` what lies beyond."""
+class IntensityRange(IntensityStep):
+    """Map ``lower`` and ``upper`` to ``to``; ``clip`` what lies beyond."""
 
-    do: Literal["percentiles"] = "percentiles"
-    lower: Percentile
-    upper: Percentile
-    to: tuple[float, float] = (0.0, 1.0)
-    clip: bool = True
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PercentileRange:
-        if not self.lower < self.upper:
-            raise ValueError("lower must be below upper")
-        return self
-
-
-class FixedRange(IntensityStep):
-    """Map two intensities (HU for CT) to ``to``; ``clip`` what lies beyond."""
-
-    do: Literal["range"] = "range"
     lower: float
     upper: float
     to: tuple[float, float] = (0.0, 1.0)
     clip: bool = True
 
     @model_validator(mode="after")
-    def _ordered(self) -> FixedRange:
+    def _ordered(self) -> Self:
         if not self.lower < self.upper:
             raise ValueError("lower must be below upper")
         return self
+
+
+class PercentileRange(IntensityRange):
+    """Map the intensities at two percentiles of the measured voxels."""
+
+    do: Literal["percentiles"] = "percentiles"
+    lower: Percentile
+    upper: Percentile
+
+
+class FixedRange(IntensityRange):
+    """Map two intensities (HU for CT)."""
+
+    do: Literal["range"] = "range"
 
 
 Intensity = ZScore | Standardise | PercentileRange | FixedRange
