@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.surface.tree import Corners, Tree, nearest, triangle_distance
+from tomosurf.surface.vectors import normal_of
 
 PIECES = 512
 """Pieces of one triangle that may wait; what comes on top is bounded by its size instead of being split."""
@@ -114,19 +115,22 @@ def _radius(piece: NDArray[np.float64], x: float, y: float, z: float) -> float:
 @numba.njit(cache=True)
 def _split(pieces: NDArray[np.float64], at: int, goal: Corners, n: int) -> int:
     """Replace a piece by two or three; returns how many there are now in its place."""
-    a, b, c = goal[n, 0], goal[n, 1], goal[n, 2]
-    normal = np.cross(b - a, c - a)
+    nx, ny, nz = normal_of(goal[n, 0], goal[n, 1], goal[n, 2])
     best, side = _THIN, -1
     heights = np.empty((3, 3))
     for s in range(3):
         p, q = goal[n, s], goal[n, (s + 1) % 3]
-        out = np.cross(q - p, normal)
-        length = math.sqrt(out @ out)
+        ux, uy, uz = q[0] - p[0], q[1] - p[1], q[2] - p[2]
+        x, y, z = uy * nz - uz * ny, uz * nx - ux * nz, ux * ny - uy * nx
+        length = math.sqrt(x * x + y * y + z * z)
         if length == 0.0:
             continue
+        most, least = -np.inf, np.inf
         for corner in range(3):
-            heights[s, corner] = (pieces[at, corner] - p) @ out / length
-        most, least = heights[s].max(), heights[s].min()
+            c = pieces[at, corner]
+            height = ((c[0] - p[0]) * x + (c[1] - p[1]) * y + (c[2] - p[2]) * z) / length
+            heights[s, corner] = height
+            most, least = max(most, height), min(least, height)
         if least < -_THIN and most > best:
             best, side = most, s
     if side < 0:
@@ -144,11 +148,16 @@ def _cut(pieces: NDArray[np.float64], at: int, heights: NDArray[np.float64]) -> 
             lone = c
     p, q, r = lone, (lone + 1) % 3, (lone + 2) % 3
     piece = pieces[at].copy()
-    first = piece[p] + (piece[q] - piece[p]) * (heights[p] / (heights[p] - heights[q]))
-    second = piece[p] + (piece[r] - piece[p]) * (heights[p] / (heights[p] - heights[r]))
-    pieces[at, 0], pieces[at, 1], pieces[at, 2] = piece[p], first, second
-    pieces[at + 1, 0], pieces[at + 1, 1], pieces[at + 1, 2] = first, piece[q], piece[r]
-    pieces[at + 2, 0], pieces[at + 2, 1], pieces[at + 2, 2] = first, piece[r], second
+    to_first = heights[p] / (heights[p] - heights[q])
+    to_second = heights[p] / (heights[p] - heights[r])
+    for axis in range(3):
+        first = piece[p, axis] + (piece[q, axis] - piece[p, axis]) * to_first
+        second = piece[p, axis] + (piece[r, axis] - piece[p, axis]) * to_second
+        pieces[at, 0, axis], pieces[at, 1, axis], pieces[at, 2, axis] = piece[p, axis], first, second
+        pieces[at + 1, 0, axis], pieces[at + 1, 1, axis] = first, piece[q, axis]
+        pieces[at + 1, 2, axis] = piece[r, axis]
+        pieces[at + 2, 0, axis], pieces[at + 2, 1, axis] = first, piece[r, axis]
+        pieces[at + 2, 2, axis] = second
     return 3
 
 
@@ -157,12 +166,14 @@ def _halve(pieces: NDArray[np.float64], at: int) -> int:
     """Halve a piece at the middle of its longest edge."""
     longest, side = -1.0, 0
     for s in range(3):
-        edge = pieces[at, (s + 1) % 3] - pieces[at, s]
-        if edge @ edge > longest:
-            longest, side = edge @ edge, s
-    piece = pieces[at].copy()
-    p, q, r = piece[side], piece[(side + 1) % 3], piece[(side + 2) % 3]
-    middle = (p + q) / 2
-    pieces[at, 0], pieces[at, 1], pieces[at, 2] = p, middle, r
-    pieces[at + 1, 0], pieces[at + 1, 1], pieces[at + 1, 2] = middle, q, r
+        square = 0.0
+        for axis in range(3):
+            square += (pieces[at, (s + 1) % 3, axis] - pieces[at, s, axis]) ** 2
+        if square > longest:
+            longest, side = square, s
+    for axis in range(3):
+        p, q, r = pieces[at, side, axis], pieces[at, (side + 1) % 3, axis], pieces[at, (side + 2) % 3, axis]
+        middle = (p + q) / 2
+        pieces[at, 0, axis], pieces[at, 1, axis], pieces[at, 2, axis] = p, middle, r
+        pieces[at + 1, 0, axis], pieces[at + 1, 1, axis], pieces[at + 1, 2, axis] = middle, q, r
     return 2

@@ -223,15 +223,18 @@ def _ray_meets_triangle(
     corners: Corners, n: int, start: NDArray[np.float64], way: NDArray[np.float64]
 ) -> float:
     """Distance along the ray, or infinity (Moeller and Trumbore 1997); edges count as hit."""
-    u, v = corners[n, 1] - corners[n, 0], corners[n, 2] - corners[n, 0]
-    across = np.cross(way, v)
-    determinant = u @ across
-    if abs(determinant) <= 1e-14 * math.sqrt((u @ u) * (v @ v)):
+    ux, uy, uz = _edge(corners, n, 1)
+    vx, vy, vz = _edge(corners, n, 2)
+    cx, cy, cz = way[1] * vz - way[2] * vy, way[2] * vx - way[0] * vz, way[0] * vy - way[1] * vx
+    determinant = ux * cx + uy * cy + uz * cz
+    if abs(determinant) <= 1e-14 * math.sqrt(
+        (ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz)
+    ):
         return np.inf
-    away = start - corners[n, 0]
-    s = (away @ across) / determinant
-    turned = np.cross(away, u)
-    t = (way @ turned) / determinant
+    ax, ay, az = start[0] - corners[n, 0, 0], start[1] - corners[n, 0, 1], start[2] - corners[n, 0, 2]
+    s = (ax * cx + ay * cy + az * cz) / determinant
+    tx, ty, tz = ay * uz - az * uy, az * ux - ax * uz, ax * uy - ay * ux
+    t = (way[0] * tx + way[1] * ty + way[2] * tz) / determinant
     if s < -1e-9 or t < -1e-9 or s + t > 1 + 1e-9:
         return np.inf
-    return (v @ turned) / determinant  # type: ignore[no-any-return]
+    return (vx * tx + vy * ty + vz * tz) / determinant  # type: ignore[no-any-return]

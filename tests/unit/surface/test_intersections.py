@@ -41,7 +41,7 @@ def test_known_pairs_are_told_apart_to_the_last_bit(other: list[list[float]], me
 
 
 def test_sound_surfaces_have_none() -> None:
-    for surfaces in (ball(), walls_of(three_parts(), smooth=0)):
+    for surfaces in (ball(), walls_of(three_parts())):
         assert len(self_intersections(surfaces.vertices, surfaces.faces)) == 0
 
 
