@@ -36,9 +36,7 @@ def walls_of(labels: NDArray[np.integer], smooth: int = 8) -> SurfaceComplex:
 
     image = vtkImageData()
     image.SetDimensions(*labels.shape)
-    image.GetPointData().SetScalars(
-        numpy_to_vtk(np.ascontiguousarray(labels.T).reshape(-1).astype(np.int16))
-    )
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(labels.T).reshape(-1).astype(np.int16)))
     nets = vtkSurfaceNets3D()
     nets.SetInputData(image)
     for n, label in enumerate(np.unique(labels)[1:]):

@@ -50,9 +50,7 @@ def thinned(mesh: SurfaceMesh, allowed: float) -> tuple[SurfaceMesh, ErrorBudget
 
 
 @pytest.mark.parametrize("with_margins", [True, False], ids=["margin", "mask"])
-@given(
-    name=st.sampled_from(sorted(SHAPES)), grid=grids(), turn=st.floats(0, 90), allowed=st.floats(0.1, 0.8)
-)
+@given(name=st.sampled_from(sorted(SHAPES)), grid=grids(), turn=st.floats(0, 90), allowed=st.floats(0.1, 0.8))
 @settings(max_examples=12, deadline=None, derandomize=True)
 def test_the_true_error_is_at_most_the_reported_one(
     with_margins: bool, name: str, grid: Geometry, turn: float, allowed: float
@@ -72,7 +70,9 @@ def test_the_true_error_is_at_most_the_reported_one(
 
 def test_a_well_sampled_ball_is_said_to_be_well_known() -> None:
     """The law could hold because bounds say nothing: here they must be tight."""
-    grid = Geometry((30, 30, 30), np.array([[1.0, 0, 0, -14.6], [0, 1, 0, -14.3], [0, 0, 1, -14.5], [0, 0, 0, 1]]))
+    grid = Geometry(
+        (30, 30, 30), np.array([[1.0, 0, 0, -14.6], [0, 1, 0, -14.3], [0, 0, 1, -14.5], [0, 0, 0, 1]])
+    )
     for with_margins, known in ((True, 0.15), (False, 0.95)):
         segmentation = segmentation_of([SHAPES["ball"]], grid, with_margins=with_margins)
         assert budget_of(extract(segmentation).meshes[0], segmentation).bound.mean_mm < known

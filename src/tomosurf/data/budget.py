@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tomosurf.errors import DataError
 
@@ -19,14 +21,12 @@ class Distances:
     max_mm: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mean_mm or not 0 <= self.p95_mm or not 0 <= self.max_mm < float("inf"):
+        if not self.mean_mm >= 0 or not self.p95_mm >= 0 or not 0 <= self.max_mm < float("inf"):
             raise DataError("distances are finite and not below zero")
 
     def __add__(self, other: Distances) -> Distances:
         """What two steps, one after the other, can add up to."""
-        return Distances(
-            self.mean_mm + other.mean_mm, self.p95_mm + other.p95_mm, self.max_mm + other.max_mm
-        )
+        return Distances(self.mean_mm + other.mean_mm, self.p95_mm + other.p95_mm, self.max_mm + other.max_mm)
 
 
 NOWHERE = Distances(0.0, 0.0, 0.0)
@@ -72,3 +72,24 @@ class ErrorBudget:
     def after(self, step: ErrorStep) -> ErrorBudget:
         """The same with one more step at its end."""
         return ErrorBudget((*self.steps, step), self.sampling)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the manifest and ``--json``."""
+        return {
+            "steps": [
+                {"step": s.step, **asdict(s.distances), "volume_change_mm3": s.volume_change_mm3}
+                for s in self.steps
+            ],
+            "sampling": asdict(self.sampling),
+            "total": {**asdict(self.total), "volume_change_mm3": self.volume_change_mm3},
+            "bound": asdict(self.bound),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> ErrorBudget:
+        """What :meth:`as_dict` gave."""
+        steps = (
+            ErrorStep(s["step"], Distances(s["mean_mm"], s["p95_mm"], s["max_mm"]), s["volume_change_mm3"])
+            for s in content["steps"]
+        )
+        return cls(tuple(steps), Distances(**content["sampling"]))

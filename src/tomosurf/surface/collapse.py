@@ -30,12 +30,14 @@ KIND, STAMP, FIRST, LAST, MARK, ORIGIN, MEMBER, LAST_MEMBER = range(8)
 class Work(NamedTuple):
     """A complex on its way to fewer triangles; all arrays change in place.
 
-    ``facts`` (n, 8) int32 holds, by the column names above, for each vertex: what it may do; how often something
+    ``facts`` (n, 8) int32 holds for each vertex, by the column names above: what it may do; how often something
     happened to it (-1: gone), so that queued edges can be told to be out of date; its first and last corner; a mark
     to tell neighbours apart without clearing; the original vertex that its data come from; and the original
-    vertices that were merged into it, as a chain: the next one, and (for the first) the last one. ``places``
-    (n, 4 + TERMS) float64 holds where it is, its quadric and how far it may stray, ``original`` (n, 3) where it was. A triangle that is
-    gone has -1 for its first corner. ``onward`` (3m,) links corners of one vertex; ``token`` (1,) is the last mark.
+    vertices that were merged into it, as a chain: the next one, and (for the first) the last one.
+
+    ``places`` (n, 4 + TERMS) float64 holds where it is, its quadric and how far it may stray, ``original`` (n, 3)
+    where it was. A triangle that is gone has -1 for its first corner. ``onward`` (3m,) links the corners of one
+    vertex; ``token`` (1,) is the last mark.
     """
 
     facts: NDArray[np.int32]
@@ -51,9 +53,9 @@ class Work(NamedTuple):
 def shrink(work: Work, queue: Buckets, faces: int, target: int, by_error: bool) -> tuple[int, int]:
     """Collapse edges until ``target`` triangles are left, or the queue is empty or full.
 
-    ``by_error`` orders by mean squared distance, not by its sum over area; then no edge is collapsed whose root mean
-    square passes ``ROOT_SHARE`` of what both ends may stray, and no original vertex is left farther than that from
-    the triangles around the vertex that it was merged into.
+    ``by_error`` orders by mean squared distance, not by its sum over area; then no edge is collapsed whose root
+    mean square passes ``ROOT_SHARE`` of what both ends may stray, and no original vertex is left farther than that
+    from the triangles around the vertex that it was merged into.
 
     Returns the number of triangles that are left and of the edges that were collapsed.
     """
@@ -64,20 +66,29 @@ def shrink(work: Work, queue: Buckets, faces: int, target: int, by_error: bool) 
         u, v, stamp = pop(queue)
         if u < 0:
             break
-        if work.facts[u, STAMP] < 0 or work.facts[v, STAMP] < 0 or work.facts[u, STAMP] + work.facts[v, STAMP] != stamp:
+        if (
+            work.facts[u, STAMP] < 0
+            or work.facts[v, STAMP] < 0
+            or work.facts[u, STAMP] + work.facts[v, STAMP] != stamp
+        ):
             continue
         if work.facts[v, KIND] > work.facts[u, KIND]:
             u, v = v, u
         counts = _around(work, around, u, v)
         if counts[0] < 0 or not _sound(work, around, counts, u, v):
             continue
-        place[0], place[1], place[2], cost, area = merged(work.places, work.facts[u, KIND], work.facts[v, KIND], u, v)
+        place[0], place[1], place[2], cost, area = merged(
+            work.places, work.facts[u, KIND], work.facts[v, KIND], u, v
+        )
         limit = min(work.places[u, LIMIT], work.places[v, LIMIT])
         if by_error and cost > (ROOT_SHARE * limit) ** 2 * area:
             continue
-        if not (_upright(work, around[0], counts[0], u, v, place) and _upright(work, around[1], counts[1], v, u, place)):
+        if not (
+            _upright(work, around[0], counts[0], u, v, place)
+            and _upright(work, around[1], counts[1], v, u, place)
+        ):
             continue
-        if by_error and not _near(work, around, counts, u, v, place, limit):
+        if by_error and not _near(work, around, counts, (u, v), place, limit):
             continue
         faces -= _commit(work, around[1, : counts[1]], u, v, place)
         done += 1
@@ -97,7 +108,7 @@ def fill(work: Work, queue: Buckets, by_error: bool) -> bool:
 
 @numba.njit(cache=True)
 def _push_around(work: Work, queue: Buckets, u: int, by_error: bool) -> bool:
-    return _push_edges(work, queue, u, by_error, False)
+    return _push_edges(work, queue, u, by_error, False)  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True)
@@ -265,16 +276,15 @@ def _near(
     work: Work,
     around: NDArray[np.int32],
     counts: tuple[int, int],
-    u: int,
-    v: int,
+    ends: tuple[int, int],
     place: NDArray[np.float64],
     limit: float,
 ) -> bool:
-    """Whether all original vertices merged into ``u`` or ``v`` lie within ``limit`` of the new triangles."""
+    """Whether all original vertices merged into either end lie within ``limit`` of the new triangles."""
     fan = np.empty((2 * DEGREE, 3, 3))
     size = 0
     for end in range(2):
-        moved, other = (u, v) if end == 0 else (v, u)
+        moved, other = ends[end], ends[1 - end]
         for n in range(counts[end]):
             face = around[end, n]
             if _has(work, face, other):
@@ -284,7 +294,7 @@ def _near(
                 fan[size, s] = place if x == moved else work.places[x, :3]
             size += 1
     for end in range(2):
-        member = u if end == 0 else v
+        member = ends[end]
         while member >= 0:
             if not _within(fan, size, work.original[member], limit * limit):
                 return False
@@ -294,10 +304,10 @@ def _near(
 
 @numba.njit(cache=True)
 def _within(fan: NDArray[np.float64], size: int, point: NDArray[np.float64], square: float) -> bool:
-    for n in range(size):
-        if triangle_distance(fan, n, point[0], point[1], point[2]) <= square:
-            return True
-    return False
+    n = 0
+    while n < size and triangle_distance(fan, n, point[0], point[1], point[2]) > square:
+        n += 1
+    return n < size
 
 
 @numba.njit(cache=True)

@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from tomosurf.data.complex import SurfaceComplex
 from tomosurf.errors import ConfigError
 from tomosurf.surface.buckets import buckets_for
-from tomosurf.surface.collapse import FIRST, KIND, LAST, LAST_MEMBER, MARK, MEMBER, ORIGIN, STAMP, Work, fill, shrink
+from tomosurf.surface.collapse import (
+    FIRST,
+    KIND,
+    LAST,
+    LAST_MEMBER,
+    MARK,
+    MEMBER,
+    ORIGIN,
+    STAMP,
+    Work,
+    fill,
+    shrink,
+)
 from tomosurf.surface.farthest import beyond
 from tomosurf.surface.incidence import FIXED, FROZEN, Corners, corners_of, kinds_of, regions_of
 from tomosurf.surface.intersections import self_intersections
@@ -25,7 +37,7 @@ RESERVE = 0.9
 TIGHTER = 0.5
 """What a place may use of it next time where it strayed; where it strays again, it is kept as it was."""
 PROVEN = 0.98
-"""Share of the allowed error that must be proven, so that the measured bound, a little above the truth, keeps to it."""
+"""Share of the allowed error that must be proven: the measured bound, a little above the truth, keeps to it."""
 GAP = 0.01
 """Share of the allowed error within which a place may be made again that would just have been allowed."""
 
@@ -180,4 +192,4 @@ def _straying(
 
 
 def _faces_of(surfaces: SurfaceComplex, label: int) -> NDArray[np.int32]:
-    return surfaces.faces[(surfaces.sides == label).any(axis=1)]
+    return surfaces.faces[(surfaces.sides == label).any(axis=1)]  # type: ignore[no-any-return]

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.budget import Distances, ErrorBudget, ErrorStep
 from tomosurf.data.geometry import Geometry
-from tomosurf.data.mesh import SurfaceMesh
+from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.surface.distance import two_sided
 from tomosurf.surface.lattice_bound import errors_in_field, errors_in_mask
 from tomosurf.surface.measure import measure
 
 
+def with_errors(scene: Scene, segmentation: Segmentation) -> Scene:
+    """A fresh scene with every surface's error: from the segmentation's boundary, and by rounding in files."""
+    meshes = [
+        replace(mesh, error=budget_of(mesh, segmentation).after(rounding_step(mesh))) for mesh in scene.meshes
+    ]
+    return replace(scene, meshes=tuple(meshes))
+
+
 def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     """How far a fresh surface is from the boundary that its segmentation describes, and what that can't know.
 
-    With a margin: the distance of every vertex and every triangle's middle from the margin's zero level, and how far
-    interpolation between voxels can be wrong there. Without: the distance from the middles of the lattice edges
+    With a margin: the distance of every vertex and every triangle's middle from the margin's zero level, and how
+    far interpolation between voxels can be wrong there. Without: the distance from the middles of the lattice edges
     on which the mask changes, and half an edge. Mean and 95th percentile weigh by area; the flat patch where the
     image ends stands for no boundary and doesn't count.
     """
@@ -34,9 +44,7 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     places = geometry.to_index(points) + 1
     found = evaluate(places, padded, np.ascontiguousarray(geometry.affine[:3, :3]))
     found = np.where(np.isfinite(found), found, _voxel(geometry))
-    return ErrorBudget(
-        (ErrorStep("surface", _spread(found[:, 0], weights)),), _spread(found[:, 1], weights)
-    )
+    return ErrorBudget((ErrorStep("surface", _spread(found[:, 0], weights)),), _spread(found[:, 1], weights))
 
 
 def step_between(step: str, before: SurfaceMesh, after: SurfaceMesh) -> ErrorStep:
@@ -58,9 +66,9 @@ def _points(mesh: SurfaceMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """All triangles' middles and corners in mm, and the area that each stands for; a flat cut's stand for none."""
     areas = _areas(mesh)
     cut = np.asarray(mesh.vertex_data.get("fov_cut", np.zeros(len(mesh.vertices)))) > 0
-    counted = ~cut[mesh.faces].any(axis=1)
-    if not counted.any():
-        counted[:] = True
+    counted = np.flatnonzero(~cut[mesh.faces].any(axis=1))
+    if not len(counted):
+        counted = np.arange(len(mesh.faces))
     corners, faces = mesh.vertices[mesh.faces[counted]], mesh.faces[counted]
     used = np.unique(faces)
     around = np.bincount(faces.reshape(-1), np.repeat(areas[counted], 3), len(mesh.vertices))[used]
@@ -89,8 +97,10 @@ def _mask(
 
 def _closed(field: NDArray[np.float32]) -> NDArray[np.float32]:
     """The field with a voxel more around it that goes on as the field ends: a cut is no boundary."""
-    return np.pad(field, 1, mode="reflect", reflect_type="odd") if min(field.shape) > 1 else np.pad(
-        field, 1, mode="edge"
+    return (
+        np.pad(field, 1, mode="reflect", reflect_type="odd")
+        if min(field.shape) > 1
+        else np.pad(field, 1, mode="edge")
     )
 
 

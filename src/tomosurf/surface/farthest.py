@@ -17,17 +17,15 @@ _THIN = 1e-9
 """Millimetres by which a corner may lie beyond a plane and still count as on it."""
 
 
-def farthest(
-    corners: Corners, goal: Tree, reached: float, share: float, gap: float
-) -> tuple[float, float]:
-    """The largest distance of any point of ``corners`` (m, 3, 3) from ``goal``: a distance that is reached, and a bound.
+def farthest(corners: Corners, goal: Tree, reached: float, share: float, gap: float) -> tuple[float, float]:
+    """The largest distance of any point of ``corners`` from ``goal``: one that is reached, and a bound.
 
     The distance from one triangle of the goal is a convex function, so that over a piece it is largest in a corner
     of the piece, and the nearest triangle of all is at most that far. A piece for which that isn't enough is cut
     where it leaves the prism over the goal's triangle, else halved.
 
     Args:
-        corners: the triangles to look at.
+        corners: the triangles to look at, (m, 3, 3).
         goal: the tree of the other mesh.
         reached: a distance that is known to be reached, in mm; the larger, the faster.
         share, gap: the bound may lie ``share`` of the distance and ``gap`` mm above it.
@@ -71,9 +69,7 @@ def _search(
                     break
             elif away > lower:
                 lower = away
-            reach = min(
-                math.sqrt(_reach(pieces[top], goal, hint)), away + _radius(pieces[top], x, y, z)
-            )
+            reach = min(math.sqrt(_reach(pieces[top], goal, hint)), away + _radius(pieces[top], x, y, z))
             if reach <= lower:
                 continue
             if reach <= allowed or top >= PIECES:
@@ -134,8 +130,8 @@ def _split(pieces: NDArray[np.float64], at: int, goal: Corners, n: int) -> int:
         if least < -_THIN and most > best:
             best, side = most, s
     if side < 0:
-        return _halve(pieces, at)
-    return _cut(pieces, at, heights[side])
+        return _halve(pieces, at)  # type: ignore[no-any-return]
+    return _cut(pieces, at, heights[side])  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True)

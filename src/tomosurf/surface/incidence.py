@@ -37,7 +37,9 @@ def corners_of(faces: NDArray[np.int32], vertices: int) -> Corners:
     return Corners(first, last, onward)
 
 
-def regions_of(sides: NDArray[np.uint16], faces: NDArray[np.int32], flat: NDArray[np.bool_]) -> NDArray[np.int64]:
+def regions_of(
+    sides: NDArray[np.uint16], faces: NDArray[np.int32], flat: NDArray[np.bool_]
+) -> NDArray[np.int64]:
     """A number for each triangle: the pair of labels that it parts, and whether it lies in a flat patch.
 
     ``flat`` marks vertices; a triangle lies in a patch with all three.
@@ -55,21 +57,20 @@ def kinds_of(faces: NDArray[np.int32], regions: NDArray[np.int64], corners: Corn
     wall if it has a single sheet. All others stay: ends, crossings, and points in which walls touch.
     """
     kinds = np.zeros(len(corners.first), np.uint8)
-    others = np.empty(512, np.int32)
-    counts = np.empty(512, np.int32)
-    differ = np.empty(512, np.uint8)
+    edges = np.empty((512, 3), np.int64)
     fans = np.empty(256, np.int32)
     for vertex in range(len(kinds)):
-        found, degree = _edges(vertex, faces, regions, corners, others, counts, differ)
+        found, degree = _edges(vertex, faces, regions, corners, edges)
         if found < 0:
             kinds[vertex] = FIXED
             continue
         curves, meeting, outline, uneven = 0, 0, False, False
         for n in range(found):
-            if counts[n] != 2 or differ[n]:
-                uneven = uneven or (curves > 0 and counts[n] != meeting)
-                outline = outline or counts[n] == 2
-                curves, meeting = curves + 1, counts[n]
+            count = edges[n, 1]
+            if count != 2 or edges[n, 2] < 0:
+                uneven = uneven or (curves > 0 and count != meeting)
+                outline = outline or count == 2
+                curves, meeting = curves + 1, count
         sheets = _sheets(vertex, faces, regions, corners, fans, degree)
         if curves == 0:
             kinds[vertex] = INSIDE if sheets == 1 else FIXED
@@ -86,28 +87,25 @@ def _edges(
     faces: NDArray[np.int32],
     regions: NDArray[np.int64],
     corners: Corners,
-    others: NDArray[np.int32],
-    counts: NDArray[np.int32],
-    differ: NDArray[np.uint8],
+    edges: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """The vertex' edges: their other ends, triangles, and whether those differ in region; -1 when too many."""
+    """The vertex' edges: other end, number of triangles, and their region (-1: several); -1 when too many."""
     found, degree = 0, 0
-    seen = np.empty(512, np.int64)
     corner = corners.first[vertex]
     while corner >= 0:
         face, degree = corner // 3, degree + 1
         for s in range(1, 3):
             other, n = faces[face, (corner % 3 + s) % 3], 0
-            while n < found and others[n] != other:
+            while n < found and edges[n, 0] != other:
                 n += 1
             if n == 510 or degree == 250:
                 return -1, degree
             if n == found:
-                others[n], counts[n], differ[n], seen[n] = other, 0, 0, regions[face]
+                edges[n, 0], edges[n, 1], edges[n, 2] = other, 0, regions[face]
                 found += 1
-            counts[n] += 1
-            if regions[face] != seen[n]:
-                differ[n] = 1
+            edges[n, 1] += 1
+            if regions[face] != edges[n, 2]:
+                edges[n, 2] = -1
         corner = corners.onward[corner]
     return found, degree
 
@@ -136,7 +134,11 @@ def _sheets(
                 face = around[o] // 3
                 if o != n and (faces[face, 0] == other or faces[face, 1] == other or faces[face, 2] == other):
                     shared, mate = shared + 1, o
-            if shared == 1 and regions[around[mate] // 3] == regions[around[n] // 3] and fans[mate] != fans[n]:
+            if (
+                shared == 1
+                and regions[around[mate] // 3] == regions[around[n] // 3]
+                and fans[mate] != fans[n]
+            ):
                 old, sheets = fans[mate], sheets - 1
                 for o in range(degree):
                     if fans[o] == old:

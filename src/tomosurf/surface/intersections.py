@@ -148,20 +148,26 @@ def _overlap(boxes: NDArray[np.float64], node: int, box: NDArray[np.float64]) ->
 @numba.njit(cache=True)
 def _clear(corners: Corners, faces: NDArray[np.int32], n: int, m: int) -> bool:
     """Whether two triangles surely have no more in common than their indices say."""
-    first, second, shared = -1, -1, 0
-    for s in range(3):
-        for t in range(3):
-            if faces[n, s] == faces[m, t]:
-                shared += 1
-                first, second = (s, t) if shared == 1 else (first + s, second + t)
+    first, second, shared = _in_common(faces[n], faces[m])
     if shared == 3:
         return False
     one, other = corners[n], corners[m]
     if shared == 2:  # the corners that aren't shared, and one that is
-        return _open(one, 3 - first, other, 3 - second)
+        return _open(one, 3 - first, other, 3 - second)  # type: ignore[no-any-return]
     if shared == 0:
-        return _parted_clearly(one, other)
-    return _parted_clearly(_opposite(one, first), other) and _parted_clearly(_opposite(other, second), one)
+        return _parted_clearly(one, other)  # type: ignore[no-any-return]
+    return _parted_clearly(_opposite(one, first), other) and _parted_clearly(_opposite(other, second), one)  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True)
+def _in_common(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[int, int, int]:
+    """The places of the corners that two triangles share, summed over one and over the other, and how many."""
+    first, second, shared = 0, 0, 0
+    for s in range(3):
+        for t in range(3):
+            if one[s] == other[t]:
+                first, second, shared = first + s, second + t, shared + 1
+    return first, second, shared
 
 
 @numba.njit(cache=True)
@@ -208,20 +214,33 @@ def _parted_clearly(one: NDArray[np.float64], other: NDArray[np.float64]) -> boo
             edges[0, s, axis] = one[(s + 1) % 3, axis] - one[s, axis]
             edges[1, s, axis] = other[(s + 1) % 3, axis] - other[s, axis]
             size = max(size, abs(one[s, axis] - one[0, axis]), abs(other[s, axis] - one[0, axis]))
-    normals = np.empty((2, 3))
+    return _parts_along_faces(one, other, edges, size) or _parts_along_edges(one, other, edges, size)
+
+
+@numba.njit(cache=True)
+def _parts_along_faces(
+    one: NDArray[np.float64], other: NDArray[np.float64], edges: NDArray[np.float64], size: float
+) -> bool:
+    """Whether a plane parallel to a triangle, or upright on one along an edge, clears both."""
+    normal = np.empty(3)
     for t in range(2):
-        normals[t, 0], normals[t, 1], normals[t, 2] = _product(edges[t, 0], edges[t, 1])
-        if _parts(one, other, _product(edges[t, 0], edges[t, 1]), size):
+        normal[0], normal[1], normal[2] = _product(edges[t, 0], edges[t, 1])
+        if _parts(one, other, (normal[0], normal[1], normal[2]), size):
             return True
-    for t in range(2):
-        for u in range(2):
-            for s in range(3):
-                if _parts(one, other, _product(normals[t], edges[u, s]), size):
-                    return True
-    for s in range(3):
-        for t in range(3):
-            if _parts(one, other, _product(edges[0, s], edges[1, t]), size):
+        for s in range(6):
+            if _parts(one, other, _product(normal, edges[s // 3, s % 3]), size):
                 return True
+    return False
+
+
+@numba.njit(cache=True)
+def _parts_along_edges(
+    one: NDArray[np.float64], other: NDArray[np.float64], edges: NDArray[np.float64], size: float
+) -> bool:
+    """Whether a plane parallel to an edge of each clears both."""
+    for s in range(9):
+        if _parts(one, other, _product(edges[0, s // 3], edges[1, s % 3]), size):
+            return True
     return False
 
 
@@ -240,4 +259,4 @@ def _parts(
         low, high = min(low, h), max(high, h)
         h = x * (other[s, 0] - one[0, 0]) + y * (other[s, 1] - one[0, 1]) + z * (other[s, 2] - one[0, 2])
         other_low, other_high = min(other_low, h), max(other_high, h)
-    return other_low - high > MARGIN * size or low - other_high > MARGIN * size  # type: ignore[no-any-return]
+    return other_low - high > MARGIN * size or low - other_high > MARGIN * size

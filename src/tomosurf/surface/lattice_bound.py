@@ -38,16 +38,16 @@ def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
         slope = math.sqrt(slope)
         if slope > 0 and (abs(value) + bend) / slope < found[n, 0] + found[n, 1]:
             found[n, 0], found[n, 1] = abs(value) / slope, bend / slope
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True)
 def errors_in_mask(points: Matrix, field: Field, affine: Matrix) -> Matrix:
-    """For points (n, 3) in index coordinates: (n, 2) mm to where the mask's boundary is drawn, and what it can't know.
+    """For points (n, 3) in index coordinates: (n, 2) mm to the mask's drawn boundary, and what it can't know.
 
-    Any boundary that puts every voxel of ``field`` on its side (inside is above zero) crosses each lattice edge whose
-    ends differ, so that it is no farther from a point than from the edge's middle and half the edge together. The
-    edge is chosen for which the sum of both is least.
+    Any boundary that puts every voxel of ``field`` on its side (inside is above zero) crosses each lattice edge
+    whose ends differ: it is no farther from a point than the edge's middle and half the edge together. The edge is
+    chosen for which the sum of both is least.
     """
     found = np.empty((len(points), 2))
     for n in range(len(points)):
@@ -96,9 +96,7 @@ def _length(affine: Matrix, i: float, j: float, k: float) -> float:
 
 
 @numba.njit(cache=True)
-def _value(
-    field: Field, point: NDArray[np.float64], gradient: NDArray[np.float64]
-) -> tuple[float, float]:
+def _value(field: Field, point: NDArray[np.float64], gradient: NDArray[np.float64]) -> tuple[float, float]:
     """The interpolated value and its bound on error; ``gradient`` is set to the change per voxel."""
     base, part = np.empty(3, np.int64), np.empty(3)
     for axis in range(3):

@@ -111,7 +111,7 @@ def merged(
         x, y, z = places[u, 0], places[u, 1], places[u, 2]
     elif kind_v >= FIXED or (kind_v != INSIDE and kind_u == INSIDE):
         x, y, z = places[v, 0], places[v, 1], places[v, 2]
-    elif kind_u == OUTLINE or kind_v == OUTLINE:
+    elif OUTLINE in (kind_u, kind_v):
         x, y, z = _least_between(q, places, u, v)
     else:
         x, y, z = _least(q, places, u, v)

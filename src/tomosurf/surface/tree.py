@@ -179,7 +179,7 @@ def nearest(tree: Tree, x: float, y: float, z: float, hint: int) -> tuple[int, f
 
 @numba.njit(cache=True)
 def first_hit(tree: Tree, start: NDArray[np.float64], way: NDArray[np.float64], beyond: float) -> float:
-    """How far along the unit vector ``way`` a ray from ``start`` first meets a triangle past ``beyond``; or infinity."""
+    """How far along the unit vector ``way`` a ray first meets a triangle past ``beyond``; or infinity."""
     leaves = (len(tree.boxes) + 1) // 2
     count = len(tree.corners)
     nearest_hit = np.inf
@@ -227,9 +227,7 @@ def _ray_meets_triangle(
     vx, vy, vz = _edge(corners, n, 2)
     cx, cy, cz = way[1] * vz - way[2] * vy, way[2] * vx - way[0] * vz, way[0] * vy - way[1] * vx
     determinant = ux * cx + uy * cy + uz * cz
-    if abs(determinant) <= 1e-14 * math.sqrt(
-        (ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz)
-    ):
+    if abs(determinant) <= 1e-14 * math.sqrt((ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz)):
         return np.inf
     ax, ay, az = start[0] - corners[n, 0, 0], start[1] - corners[n, 0, 1], start[2] - corners[n, 0, 2]
     s = (ax * cx + ay * cy + az * cz) / determinant

@@ -89,7 +89,9 @@ def test_a_flat_cut_keeps_its_plane_and_its_outline() -> None:
     for surfaces in (before, after):
         flat = surfaces.vertex_data["fov_cut"] > 0
         assert np.ptp(surfaces.vertices[flat, 2]) < 1e-9
-        a, b, c = (surfaces.vertices[surfaces.faces[flat[surfaces.faces].all(axis=1)][:, n]] for n in range(3))
+        a, b, c = (
+            surfaces.vertices[surfaces.faces[flat[surfaces.faces].all(axis=1)][:, n]] for n in range(3)
+        )
         areas.append(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
     assert (after.vertex_data["fov_cut"] > 0).sum() < (cut > 0).sum() / 2
     assert areas[1] == pytest.approx(areas[0], rel=0.02)
@@ -121,7 +123,9 @@ def test_thin_sheets_that_lie_close_do_not_cross() -> None:
     assert measure(after.mesh(segment(1))).closed
 
 
-@pytest.mark.parametrize("values", [{}, {"triangles": 0}, {"max_error_mm": -1.0}, {"max_error_mm": float("nan")}])
+@pytest.mark.parametrize(
+    "values", [{}, {"triangles": 0}, {"max_error_mm": -1.0}, {"max_error_mm": float("nan")}]
+)
 def test_a_target_without_meaning_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="above zero"):
         Target(**values)  # type: ignore[arg-type]
