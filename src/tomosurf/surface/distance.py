@@ -46,7 +46,7 @@ def two_sided(one: Mesh, other: Mesh) -> Distances:
 
 def _one_way(start: Tree, goal: Tree) -> tuple[float, float, float]:
     """Mean, 95th percentile and maximum of the distances from ``start`` to ``goal``."""
-    found = np.sqrt(_sampled(samples(start.corners), goal))
+    found = np.sqrt(squared_distances(samples(start.corners), goal))
     _, most = farthest(start.corners, goal, float(found.max()), GAP_SHARE, GAP_MM)
     return float(found.mean()), float(np.quantile(found, 0.95)), most
 
@@ -73,7 +73,7 @@ def samples(corners: Corners) -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True)
-def _sampled(points: NDArray[np.float64], goal: Tree) -> NDArray[np.float64]:
+def squared_distances(points: NDArray[np.float64], goal: Tree) -> NDArray[np.float64]:
     """Squared distances of points to the nearest triangle."""
     found = np.empty(len(points))
     hint = 0

@@ -214,7 +214,9 @@ def _parted_clearly(one: NDArray[np.float64], other: NDArray[np.float64]) -> boo
             edges[0, s, axis] = one[(s + 1) % 3, axis] - one[s, axis]
             edges[1, s, axis] = other[(s + 1) % 3, axis] - other[s, axis]
             size = max(size, abs(one[s, axis] - one[0, axis]), abs(other[s, axis] - one[0, axis]))
-    return _parts_along_faces(one, other, edges, size) or _parts_along_edges(one, other, edges, size)
+    if _parts_along_faces(one, other, edges, size):
+        return True
+    return _parts_along_edges(one, other, edges, size)  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True)
@@ -238,10 +240,10 @@ def _parts_along_edges(
     one: NDArray[np.float64], other: NDArray[np.float64], edges: NDArray[np.float64], size: float
 ) -> bool:
     """Whether a plane parallel to an edge of each clears both."""
-    for s in range(9):
-        if _parts(one, other, _product(edges[0, s // 3], edges[1, s % 3]), size):
-            return True
-    return False
+    s = 0
+    while s < 9 and not _parts(one, other, _product(edges[0, s // 3], edges[1, s % 3]), size):
+        s += 1
+    return s < 9
 
 
 @numba.njit(cache=True)
