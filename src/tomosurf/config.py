@@ -111,7 +111,9 @@ class Protocol(Frozen):
 
     ``refine`` maps segment names to rules; a segment without one is left as it was found. ``exports`` are
     names of mesh exporters. ``field_of_view`` lists segments that may be cut by the edge of the image
-    without a warning (a skin always is).
+    without a warning (a skin always is). ``budgets`` names the lighter scenes to make besides the full one.
+    ``max_total_error_mm`` is how far a surface may be anywhere from the boundary that its segmentation describes,
+    all steps together, before the case is marked *not for use*.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -121,6 +123,8 @@ class Protocol(Frozen):
     refine: dict[str, RefineRule] = Field(default_factory=dict)
     exports: tuple[str, ...] = ("stl", "ply", "glb")
     field_of_view: tuple[str, ...] = ()
+    budgets: tuple[Literal["web", "headset"], ...] = ()
+    max_total_error_mm: float = Field(default=1.0, gt=0)
 
     def digest(self) -> str:
         """SHA-256 of the protocol's meaning: comments and key order don't count."""

@@ -27,11 +27,14 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
     A structure that two jobs found under one name gets its side from the series' Laterality (``_left``,
     ``_right``), else a number (``_2``). Labels count on from one job to the next.
     """
+    from tomosurf.surface.decimate import Target
+    from tomosurf.surface.lighter import BUDGETS, lighter
     from tomosurf.surface.measure import measure
 
     segmentations: list[Segmentation] = []
     meshes: list[SurfaceMesh] = []
     may_be_cut: set[str] = set()
+    most_error: dict[str, float] = {}
     names = _names(case.volumes, results)
     top = 0
     for (protocol, segmentation, scene), renaming in zip(results, names, strict=True):
@@ -40,14 +43,19 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         segmentations.append(renamed)
         meshes += [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in scene.meshes]
         may_be_cut |= {renaming[name] for name in protocol.field_of_view if name in renaming}
+        most_error |= {segment.name: protocol.max_total_error_mm for segment in renamed.segments}
         top = max((segment.label for segment in renamed.segments), default=top)
     geometry = case.volumes[0].geometry if case.volumes else None
+    budgets = dict.fromkeys(budget for protocol, _, _ in results for budget in protocol.budgets)
+    gathered = Scene(tuple(meshes), geometry)
     return replace(
         case,
         segmentations=tuple(segmentations),
-        scene=Scene(tuple(meshes), geometry),
+        scene=gathered,
         measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
         may_be_cut=frozenset(may_be_cut),
+        lighter={budget: lighter(gathered, Target(BUDGETS[budget])) for budget in budgets},
+        most_error_mm=most_error,
     )
 
 

@@ -317,13 +317,14 @@ def clean_up(
 
 
 def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
-    """Clean up, contour, and let the margins go."""
+    """Clean up, contour, measure how true the contours are, and let the margins go."""
     from tomosurf.refine.refine import refine
+    from tomosurf.surface.error import with_errors
     from tomosurf.surface.extract import extract
 
     refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
     del segmentation
-    scene = extract(refined, progress)
+    scene = with_errors(extract(refined, progress), refined)
     return Surfaces(refined.without_margins(), scene)
 
 

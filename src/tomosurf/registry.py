@@ -75,6 +75,7 @@ CHECKS = Registry(
         "closed_surface": "tomosurf.qc.closed_surface:check",
         "mesh_volume": "tomosurf.qc.mesh_volume:check",
         "field_of_view": "tomosurf.qc.field_of_view:check",
+        "total_error": "tomosurf.qc.total_error:check",
     },
 )
 

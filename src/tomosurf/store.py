@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.data.budget import ErrorBudget
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Code, Doubt, Margin, Segment, Segmentation
@@ -109,7 +110,9 @@ def save_scene(scene: Scene, path: Path) -> Path:
     for number, mesh in enumerate(scene.meshes):
         arrays[f"{number}_vertices"], arrays[f"{number}_faces"] = mesh.vertices, mesh.faces
         arrays.update({f"{number}_data_{name}": data for name, data in mesh.vertex_data.items()})
-        entries.append({"segment": _segment_meta(mesh.segment), "vertex_data": sorted(mesh.vertex_data)})
+        error = None if mesh.error is None else mesh.error.as_dict()
+        about = {"segment": _segment_meta(mesh.segment), "vertex_data": sorted(mesh.vertex_data)}
+        entries.append({**about, "error": error})
     meta: dict[str, Any] = {"meshes": entries, "geometry": None}
     if scene.geometry is not None:
         meta["geometry"] = {"shape": list(scene.geometry.shape), **_geometry_meta(scene.geometry)}
@@ -126,6 +129,7 @@ def load_scene(path: Path) -> Scene:
             arrays[f"{number}_faces"],
             _segment(entry["segment"]),
             {name: arrays[f"{number}_data_{name}"] for name in entry["vertex_data"]},
+            None if entry["error"] is None else ErrorBudget.from_dict(entry["error"]),
         )
         for number, entry in enumerate(meta["meshes"])
     )

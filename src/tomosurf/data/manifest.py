@@ -102,7 +102,7 @@ class LabelsRecord:
 
 @dataclass(frozen=True, slots=True)
 class MeshRecord:
-    """A structure's surface, its measurements, and its files by format."""
+    """A structure's surface, its measurements, its files by format, and its error budget (empty: not measured)."""
 
     segment: str
     label: int
@@ -111,6 +111,17 @@ class MeshRecord:
     triangles: int
     closed: bool
     files: Mapping[str, str]
+    error: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LighterRecord:
+    """A scene with fewer triangles: its budget's name, its files by format, and each structure's error."""
+
+    budget: str
+    triangles: int
+    files: Mapping[str, str]
+    meshes: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,7 @@ class Manifest:
     models: tuple[ModelRecord, ...]
     labels: tuple[LabelsRecord, ...]
     meshes: tuple[MeshRecord, ...]
+    lighter: tuple[LighterRecord, ...]
     findings: tuple[Finding, ...]
     notices: tuple[Notice, ...]
     outputs: tuple[Artifact, ...]
@@ -184,6 +196,7 @@ _SECTIONS: Mapping[str, type] = MappingProxyType(
         "models": ModelRecord,
         "labels": LabelsRecord,
         "meshes": MeshRecord,
+        "lighter": LighterRecord,
         "findings": Finding,
         "notices": Notice,
         "outputs": Artifact,

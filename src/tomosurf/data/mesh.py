@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.arrays import frozen
+from tomosurf.data.budget import ErrorBudget
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segment
 from tomosurf.errors import DataError
@@ -26,6 +27,7 @@ class SurfaceMesh:
         segment: whose surface it is.
         vertex_data: name to array of length n; ``fov_cut`` (uint8) is 1 where the surface only closes
             because the image ends.
+        error: how far it may be from what it stands for; None where that wasn't measured.
 
     Raises:
         DataError: wrong shapes, a face that points at no vertex, or data of another length.
@@ -35,6 +37,7 @@ class SurfaceMesh:
     faces: NDArray[np.int32]
     segment: Segment
     vertex_data: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    error: ErrorBudget | None = None
 
     def __post_init__(self) -> None:
         if self.vertices.ndim != 2 or self.vertices.shape[1] != 3 or self.vertices.dtype != np.float64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -37,6 +37,8 @@ def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = ""
     return template.render(
         m=manifest,
         structures=structures(manifest),
+        measured=list(errors(manifest)),
+        lighter_files=[path for scene in manifest.lighter for path in scene.files.values()],
         titles={protocol.name: protocol.title for protocol in manifest.protocols},
         pictures=[_embedded(picture) for picture in pictures],
         trouble=trouble,
@@ -60,6 +62,32 @@ def structures(manifest: Manifest) -> list[dict[str, Any]]:
         for labels in manifest.labels
         for segment in labels.segments
     ]
+
+
+STEPS: Mapping[str, str] = {
+    "surface": "from the segmentation to the surface",
+    "decimation": "fewer triangles",
+    "rounding": "rounding in files",
+}
+"""Steps of an error budget in words."""
+
+
+def errors(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """One entry a surface whose error was measured, the full ones first: its steps, their sum, and the bound."""
+    full = [("", mesh.segment, mesh.triangles, mesh.error) for mesh in manifest.meshes]
+    less = [
+        (scene.budget, mesh["segment"], mesh["triangles"], mesh["error"])
+        for scene in manifest.lighter
+        for mesh in scene.meshes
+    ]
+    for budget, segment, triangles, error in full + less:
+        if error:
+            lines = [{**step, "step": STEPS.get(step["step"], step["step"])} for step in error["steps"]]
+            lines += [
+                {**error["total"], "step": "in all", "sum": True},
+                {**error["bound"], "step": "with voxels' doubt", "sum": True},
+            ]
+            yield {"budget": budget, "segment": segment, "triangles": triangles, "lines": lines}
 
 
 def made_up(manifest: Manifest) -> dict[str, int]:
