@@ -59,7 +59,9 @@ EXPORTERS = Registry(
     {
         "stl": "tomosurf.export.stl:EXPORTER",
         "ply": "tomosurf.export.ply:EXPORTER",
+        "vtp": "tomosurf.export.vtp:EXPORTER",
         "glb": "tomosurf.export.glb:EXPORTER",
+        "glb-confidence": "tomosurf.export.glb_confidence:EXPORTER",
         "nifti": "tomosurf.export.nifti:EXPORTER",
         "nifti-labels": "tomosurf.export.nifti:LABELS_EXPORTER",
     },

@@ -149,12 +149,13 @@ def _segment_meta(segment: Segment) -> dict[str, Any]:
         "name": segment.name,
         "code": {"value": code.value, "meaning": code.meaning, "scheme": code.scheme},
         "colour": list(segment.colour),
+        "role": segment.role,
     }
 
 
 def _segment(meta: Mapping[str, Any]) -> Segment:
     red, green, blue = meta["colour"]
-    return Segment(meta["label"], meta["name"], Code(**meta["code"]), (red, green, blue))
+    return Segment(meta["label"], meta["name"], Code(**meta["code"]), (red, green, blue), meta["role"])
 
 
 def _write(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:

@@ -24,8 +24,8 @@ class SurfaceMesh:
         vertices: (n, 3) float64, LPS mm.
         faces: (m, 3) int32, counter-clockwise seen from outside.
         segment: whose surface it is.
-        vertex_data: name to array of length n; ``fov_cut`` (uint8) is 1 where the surface only closes
-            because the image ends.
+        vertex_data: name to array of length n, as docs/reference/vertex-data.md lists them; ``fov_cut`` (uint8)
+            is 1 where the surface only closes because the image ends.
 
     Raises:
         DataError: wrong shapes, a face that points at no vertex, or data of another length.
@@ -51,6 +51,18 @@ class SurfaceMesh:
         data = {name: frozen(values) for name, values in self.vertex_data.items()}
         object.__setattr__(self, "vertex_data", MappingProxyType(data))
 
+    @property
+    def cut_faces(self) -> NDArray[np.bool_]:
+        """(m,) True for the faces of the flat patch that closes the surface where the image ends.
+
+        All three corners of such a face carry ``fov_cut``.
+        """
+        cut = self.vertex_data.get("fov_cut")
+        if cut is None:
+            return np.zeros(len(self.faces), bool)
+        patch: NDArray[np.bool_] = (cut != 0)[self.faces].all(axis=1)
+        return patch
+
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
@@ -59,7 +71,8 @@ class Measurements:
     ``volume_mm3`` is positive for a closed surface wound outwards. ``closed``: every edge belongs to exactly
     two faces that run through it in opposite directions. ``manifold``: closed, and the faces around every
     vertex form a single fan. ``components`` counts surfaces, a cavity's wall as one. A mesh without faces
-    is neither closed nor manifold.
+    is neither closed nor manifold. ``area_mm2`` is the structure's own; the patch that closes it where the image
+    ends (:attr:`SurfaceMesh.cut_faces`) counts in ``cut_area_mm2``.
     """
 
     volume_mm3: float
@@ -68,6 +81,7 @@ class Measurements:
     closed: bool
     manifold: bool
     components: int
+    cut_area_mm2: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
