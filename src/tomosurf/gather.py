@@ -13,6 +13,7 @@ from tomosurf.config import Protocol
 from tomosurf.data.case import Case, InputFile
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
+from tomosurf.data.survival import Loss
 from tomosurf.data.volume import Policy, Volume
 
 SIDES: Mapping[str, str] = {"L": "left", "R": "right"}
@@ -31,6 +32,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
 
     segmentations: list[Segmentation] = []
     meshes: list[SurfaceMesh] = []
+    losses: list[Loss] = []
     may_be_cut: set[str] = set()
     names = _names(case.volumes, results)
     top = 0
@@ -38,6 +40,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         renamed = segmentation.renamed(renaming, top)
         by_label = {segment.label - top: segment for segment in renamed.segments}
         segmentations.append(renamed)
+        losses += [replace(loss, segment=renaming[loss.segment]) for loss in scene.losses]
         meshes += [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in scene.meshes]
         may_be_cut |= {renaming[name] for name in protocol.field_of_view if name in renaming}
         top = max((segment.label for segment in renamed.segments), default=top)
@@ -45,7 +48,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
     return replace(
         case,
         segmentations=tuple(segmentations),
-        scene=Scene(tuple(meshes), geometry),
+        scene=Scene(tuple(meshes), geometry, tuple(losses)),
         measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
         may_be_cut=frozenset(may_be_cut),
     )

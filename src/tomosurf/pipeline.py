@@ -317,14 +317,17 @@ def clean_up(
 
 
 def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
-    """Clean up, contour, and let the margins go."""
+    """Clean up, contour, follow every piece of every structure through both, and let the margins go."""
     from tomosurf.refine.refine import refine
     from tomosurf.surface.extract import extract
+    from tomosurf.survival import lost_between, lost_to_labels, lost_to_surfaces
 
     refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
+    losses = (*lost_to_labels(segmentation), *lost_between(segmentation, refined))
     del segmentation
     scene = extract(refined, progress)
-    return Surfaces(refined.without_margins(), scene)
+    losses += lost_to_surfaces(refined, scene)
+    return Surfaces(refined.without_margins(), replace(scene, losses=losses))
 
 
 def build_surfaces(

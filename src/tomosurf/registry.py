@@ -77,6 +77,7 @@ CHECKS = Registry(
         "closed_surface": "tomosurf.qc.closed_surface:check",
         "mesh_volume": "tomosurf.qc.mesh_volume:check",
         "field_of_view": "tomosurf.qc.field_of_view:check",
+        "survival": "tomosurf.qc.survival:check",
     },
 )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Code, Doubt, Margin, Segment, Segmentation
+from tomosurf.data.survival import Loss
 from tomosurf.data.volume import LedgerEntry, Volume
 from tomosurf.whole_file import whole_file
 
@@ -110,7 +111,8 @@ def save_scene(scene: Scene, path: Path) -> Path:
         arrays[f"{number}_vertices"], arrays[f"{number}_faces"] = mesh.vertices, mesh.faces
         arrays.update({f"{number}_data_{name}": data for name, data in mesh.vertex_data.items()})
         entries.append({"segment": _segment_meta(mesh.segment), "vertex_data": sorted(mesh.vertex_data)})
-    meta: dict[str, Any] = {"meshes": entries, "geometry": None}
+    losses = [loss.as_dict() for loss in scene.losses]
+    meta: dict[str, Any] = {"meshes": entries, "geometry": None, "losses": losses}
     if scene.geometry is not None:
         meta["geometry"] = {"shape": list(scene.geometry.shape), **_geometry_meta(scene.geometry)}
         arrays["affine"] = scene.geometry.affine
@@ -131,7 +133,7 @@ def load_scene(path: Path) -> Scene:
     )
     grid = meta["geometry"]
     geometry = None if grid is None else _geometry(grid, tuple(grid["shape"]), arrays["affine"])
-    return Scene(meshes, geometry)
+    return Scene(meshes, geometry, tuple(Loss.from_dict(loss) for loss in meta["losses"]))
 
 
 def _geometry_meta(geometry: Geometry) -> dict[str, str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tomosurf.data.arrays import frozen
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segment
+from tomosurf.data.survival import Loss
 from tomosurf.errors import DataError
 
 
@@ -86,7 +87,11 @@ class Measurements:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """All surfaces of one case, in one frame of reference, in the order of their labels."""
+    """All surfaces of one case, in one frame of reference, in the order of their labels.
+
+    ``losses`` is what of their structures was lost between the segmenter and here.
+    """
 
     meshes: tuple[SurfaceMesh, ...]
     geometry: Geometry | None = None
+    losses: tuple[Loss, ...] = ()
