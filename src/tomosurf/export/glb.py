@@ -21,6 +21,7 @@ from tomosurf.data.segmentation import Segment
 from tomosurf.errors import ExportError
 from tomosurf.export.exporter import Exporter, refuse_empty_scene
 from tomosurf.export.glb_attributes import accessor_of, attributes_of, linear_of
+from tomosurf.surface.normals import vertex_normals
 
 LPS_MM_TO_GLTF = np.array(
     [[0.001, 0.0, 0.0, 0.0], [0.0, 0.0, 0.001, 0.0], [0.0, -0.001, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
@@ -36,7 +37,6 @@ _ROUGHNESS = 0.6
 _FLOAT, _UNSIGNED_INT = 5126, 5125
 _VERTEX_TARGET, _INDEX_TARGET = 34962, 34963
 _GLB_LIMIT = 2**32 - 1
-_CHUNK = 1 << 13  # faces looked at together: what a core's cache holds
 
 
 def write(scene: Scene, path: Path, *, coloured: bool = False) -> None:
@@ -171,19 +171,8 @@ def _positions(mesh: SurfaceMesh) -> NDArray[np.float32]:
 
 
 def _normals(mesh: SurfaceMesh) -> NDArray[np.float32]:
-    """Unit vertex normals in glTF axes, little-endian float32: means of the faces', weighted by area."""
-    sums = np.zeros((3, len(mesh.vertices)))
-    for start in range(0, len(mesh.faces), _CHUNK):
-        faces = mesh.faces[start : start + _CHUNK]
-        a, b, c = (mesh.vertices[corner] for corner in faces.T)
-        first = int(faces.min())  # neighbouring faces have neighbouring vertices: a chunk touches a stretch
-        corners = (faces - first).reshape(-1)
-        for axis, across in enumerate(np.cross(b - a, c - a).T):
-            part = np.bincount(corners, np.repeat(across, 3))
-            sums[axis, first : first + len(part)] += part
-    length = np.linalg.norm(sums, axis=0)
-    sums = np.divide(sums, length, out=np.full_like(sums, 3**-0.5), where=length > 0)
-    normals: NDArray[np.float32] = (sums.T @ (LPS_MM_TO_GLTF[:3, :3].T * 1000.0)).astype("<f4")
+    """Unit vertex normals in glTF axes, little-endian float32."""
+    normals: NDArray[np.float32] = (vertex_normals(mesh) @ (LPS_MM_TO_GLTF[:3, :3].T * 1000.0)).astype("<f4")
     return normals
 
 

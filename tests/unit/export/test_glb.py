@@ -8,6 +8,7 @@ import pytest
 from tests.mesh_readers import glb_document
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.export import glb, glb_confidence
+from tomosurf.surface import normals
 from tomosurf.surface.extract import extract
 from tomosurf.testing.exporter_suite import GEOMETRY, example
 from tomosurf.testing.phantoms import Ball
@@ -63,18 +64,18 @@ def moved(mesh: SurfaceMesh, step: float) -> SurfaceMesh:
 def test_vertex_normals_point_outwards_and_are_of_unit_length() -> None:
     ball = Ball(tuple(GEOMETRY.to_world([[6.5, 5.5, 4.5]])[0].tolist()), 3.0)
     mesh = extract(segmentation_of([ball], GEOMETRY)).meshes[0]
-    normals = glb._normals(mesh)
+    found = glb._normals(mesh)
     outwards = (mesh.vertices - ball.centre) / np.linalg.norm(mesh.vertices - ball.centre, axis=1)[:, None]
     outwards = outwards @ (glb.LPS_MM_TO_GLTF[:3, :3].T * 1000)
-    assert np.allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-6)
-    assert (normals * outwards).sum(axis=1).min() > 0.9
+    assert np.allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
+    assert (found * outwards).sum(axis=1).min() > 0.9
 
 
 def test_normals_are_the_same_in_one_chunk_and_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ball = Ball(tuple(GEOMETRY.to_world([[6.5, 5.5, 4.5]])[0].tolist()), 3.0)
     mesh = extract(segmentation_of([ball], GEOMETRY)).meshes[0]
     whole = glb._normals(mesh)
-    monkeypatch.setattr(glb, "_CHUNK", 7)
+    monkeypatch.setattr(normals, "_CHUNK", 7)
     assert np.allclose(glb._normals(mesh), whole, atol=1e-6)
 
 
