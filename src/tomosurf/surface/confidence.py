@@ -59,7 +59,7 @@ def _logits(segmentation: Segmentation, label: int, doubt: Doubt) -> tuple[NDArr
 
 
 def _inside(segmentation: Segmentation, label: int, grid: Geometry) -> NDArray[np.bool_]:
-    """Whether the voxel of the label map nearest to each node of ``grid`` is ``label``'s, the border's beyond it."""
+    """Whether the label map's voxel nearest to each node of ``grid`` is ``label``'s; beyond it, the border's."""
     result = np.empty(grid.shape, bool)
     last = np.array(segmentation.labels.shape) - 1
     plane = np.stack(np.meshgrid(*map(np.arange, grid.shape[:2]), indexing="ij"), axis=-1).reshape(-1, 2)

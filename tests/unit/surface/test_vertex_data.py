@@ -109,11 +109,12 @@ def test_noise_widens_by_its_size_over_the_slope() -> None:
         np.linalg.norm(mesh.vertices - CENTRE, axis=1) > 8
     )  # noise makes no crumbs at 30 of 1000, but be sure
     assert outer.all()
-    places = OBLIQUE.to_index(CENTRE + (mesh.vertices - CENTRE) * 0.5)
+    places = OBLIQUE.to_index(CENTRE + np.random.default_rng(7).uniform(-5, 5, (6000, 3)))
     assert noise_at(volume, places) == pytest.approx(30.0, rel=0.1)
     told = estimate_of(mesh, volume)
     slope = HEIGHT / (BLUR_MM * math.sqrt(2 * math.pi))
-    assert np.median(told) == pytest.approx(1.96 * 30.0 / slope, rel=0.35)
+    # the shift that noise itself makes, and the slope that interpolation flattens, come on top
+    assert 1.0 < np.median(told) / (1.96 * 30.0 / slope) < 1.6
     true = np.abs(np.linalg.norm(mesh.vertices - CENTRE, axis=1) - 12.0)
     assert (true <= told).mean() > 0.9
 
