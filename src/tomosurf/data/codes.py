@@ -244,6 +244,12 @@ _TABLE = (
         "Nothing to do.",
     ),
     IngestCode(
+        "overlapping_segments",
+        ("refused",),
+        "Two segments of one file claim the same voxel, and a label map gives a voxel one label.",
+        "Export segments that overlap to files of their own.",
+    ),
+    IngestCode(
         "possibly_incomplete",
         ("refused", "ledger"),
         "A file may hold a slice of this series and can't be placed: it is damaged and names the series, or lies "
