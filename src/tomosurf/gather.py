@@ -11,6 +11,7 @@ from typing import Any
 from tomosurf import __version__
 from tomosurf.config import Protocol
 from tomosurf.data.case import Case, InputFile
+from tomosurf.data.face import Face, FacePolicy
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.survival import Loss
@@ -33,6 +34,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
     segmentations: list[Segmentation] = []
     meshes: list[SurfaceMesh] = []
     losses: list[Loss] = []
+    faces: list[Face] = []
     may_be_cut: set[str] = set()
     names = _names(case.volumes, results)
     top = 0
@@ -40,6 +42,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         renamed = segmentation.renamed(renaming, top)
         by_label = {segment.label - top: segment for segment in renamed.segments}
         segmentations.append(renamed)
+        faces += [replace(face, segment=renaming[face.segment]) for face in scene.faces]
         losses += [replace(loss, segment=renaming[loss.segment]) for loss in scene.losses]
         meshes += [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in scene.meshes]
         may_be_cut |= {renaming[name] for name in protocol.field_of_view if name in renaming}
@@ -48,7 +51,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
     return replace(
         case,
         segmentations=tuple(segmentations),
-        scene=Scene(tuple(meshes), geometry, tuple(losses)),
+        scene=Scene(tuple(meshes), geometry, tuple(losses), tuple(faces)),
         measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
         may_be_cut=frozenset(may_be_cut),
     )
@@ -89,8 +92,9 @@ def identity_of(
     protocols: Sequence[Protocol],
     segmentations: Sequence[Segmentation],
     policy: Policy = "strict",
+    face: FacePolicy = "refuse",
 ) -> str:
-    """12 hexadecimal digits of what determines a case: slices, protocols, models, policy, tomosurf's version.
+    """12 hexadecimal digits of what determines a case: slices, protocols, models, policies, tomosurf's version.
 
     The same slices and protocols give the same folder; another model, protocol or policy gives another beside
     it.
@@ -104,5 +108,7 @@ def identity_of(
     }
     if policy != "strict":
         content["policy"] = policy
+    if face != "refuse":
+        content["face"] = face
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

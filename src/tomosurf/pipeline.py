@@ -24,6 +24,7 @@ from tomosurf.config import (
 )
 from tomosurf.data.case import Case, InputFile, SeriesChoice
 from tomosurf.data.codes import notice
+from tomosurf.data.face import FacePolicy
 from tomosurf.data.manifest import Manifest, plain
 from tomosurf.data.mesh import Scene
 from tomosurf.data.notice import Notice
@@ -52,6 +53,8 @@ class RunOptions:
             interpolates within limits, and says so in the manifest.
         isolated: whether networks run in a process of their own, which can be stopped and can't end this one.
         engine: holds networks from case to case; None: :func:`run` makes one, a single step does without.
+        face: what happens to surfaces that show a face: "refuse" leaves them out, "blunt" hides the features,
+            "keep" writes them as they are.
         precision, mirror: how networks compute, as in :class:`~tomosurf.segment.options.SegmentOptions`.
     """
 
@@ -63,6 +66,7 @@ class RunOptions:
     engine: Engine | None = None
     precision: Literal["auto", "float32"] = "auto"
     mirror: bool = False
+    face: FacePolicy = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +320,14 @@ def clean_up(
     return own
 
 
-def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
-    """Clean up, contour, follow every piece of every structure through both, and let the margins go."""
+def surfaces_of(
+    segmentation: Segmentation,
+    protocol: Protocol,
+    progress: Progress = silent,
+    face: FacePolicy = "refuse",
+) -> Surfaces:
+    """Clean up, guard faces, contour, follow every piece through all of it, and let the margins go."""
+    from tomosurf.refine.face import guard_faces
     from tomosurf.refine.refine import refine
     from tomosurf.surface.extract import extract
     from tomosurf.survival import lost_between, lost_to_labels, lost_to_surfaces
@@ -325,16 +335,23 @@ def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progre
     refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
     losses = (*lost_to_labels(segmentation), *lost_between(segmentation, refined))
     del segmentation
+    refined, faces = guard_faces(refined, face)
     scene = extract(refined, progress)
     losses += lost_to_surfaces(refined, scene)
-    return Surfaces(refined.without_margins(), replace(scene, losses=losses))
+    return Surfaces(refined.without_margins(), shown(replace(scene, losses=losses, faces=faces)))
+
+
+def shown(scene: Scene) -> Scene:
+    """``scene`` without the surfaces that are withheld."""
+    withheld = {face.segment for face in scene.faces if face.action == "withheld"}
+    return replace(scene, meshes=tuple(mesh for mesh in scene.meshes if mesh.segment.name not in withheld))
 
 
 def build_surfaces(
     volume: Volume, protocol: Protocol, options: RunOptions, progress: Progress = silent
 ) -> Surfaces:
     """One job: segment, refine, extract."""
-    return surfaces_of(segment_volume(volume, protocol, options, progress), protocol, progress)
+    return surfaces_of(segment_volume(volume, protocol, options, progress), protocol, progress, options.face)
 
 
 def gather_case(
@@ -345,10 +362,17 @@ def gather_case(
     ``case`` comes with its study, inputs, volumes and notices; the identity is computed here.
     """
     from tomosurf.qc.run import run_checks
+    from tomosurf.surface.describe import describe
 
     segmentations = [part.segmentation for part in parts]
-    identity = identity_of(case.study, case.inputs, protocols, segmentations, options.policy)
-    results = [(p, part.segmentation, part.scene) for p, part in zip(protocols, parts, strict=True)]
+    identity = identity_of(
+        case.study, case.inputs, protocols, segmentations, policy=options.policy, face=options.face
+    )
+    volumes = {volume.series: volume for volume in case.volumes}
+    results = [
+        (p, part.segmentation, describe(part.scene, part.segmentation, volumes.get(part.segmentation.series)))
+        for p, part in zip(protocols, parts, strict=True)
+    ]
     case = gather(replace(case, identity=identity), results)
     return replace(case, findings=run_checks(case))
 

@@ -78,6 +78,7 @@ CHECKS = Registry(
         "mesh_volume": "tomosurf.qc.mesh_volume:check",
         "field_of_view": "tomosurf.qc.field_of_view:check",
         "survival": "tomosurf.qc.survival:check",
+        "face": "tomosurf.qc.face:check",
     },
 )
 

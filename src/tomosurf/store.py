@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.data.face import Face
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Code, Doubt, Margin, Segment, Segmentation
@@ -113,6 +114,7 @@ def save_scene(scene: Scene, path: Path) -> Path:
         entries.append({"segment": _segment_meta(mesh.segment), "vertex_data": sorted(mesh.vertex_data)})
     losses = [loss.as_dict() for loss in scene.losses]
     meta: dict[str, Any] = {"meshes": entries, "geometry": None, "losses": losses}
+    meta["faces"] = [face.as_dict() for face in scene.faces]
     if scene.geometry is not None:
         meta["geometry"] = {"shape": list(scene.geometry.shape), **_geometry_meta(scene.geometry)}
         arrays["affine"] = scene.geometry.affine
@@ -133,7 +135,8 @@ def load_scene(path: Path) -> Scene:
     )
     grid = meta["geometry"]
     geometry = None if grid is None else _geometry(grid, tuple(grid["shape"]), arrays["affine"])
-    return Scene(meshes, geometry, tuple(Loss.from_dict(loss) for loss in meta["losses"]))
+    losses = tuple(Loss.from_dict(loss) for loss in meta["losses"])
+    return Scene(meshes, geometry, losses, tuple(Face(**face) for face in meta["faces"]))
 
 
 def _geometry_meta(geometry: Geometry) -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.arrays import frozen
+from tomosurf.data.face import Face
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segment
 from tomosurf.data.survival import Loss
@@ -89,9 +90,11 @@ class Measurements:
 class Scene:
     """All surfaces of one case, in one frame of reference, in the order of their labels.
 
-    ``losses`` is what of their structures was lost between the segmenter and here.
+    ``losses`` is what of their structures was lost between the segmenter and here; ``faces`` says which structures
+    show a face, or may, and what was done about it (one that was withheld has no mesh).
     """
 
     meshes: tuple[SurfaceMesh, ...]
     geometry: Geometry | None = None
     losses: tuple[Loss, ...] = ()
+    faces: tuple[Face, ...] = ()
