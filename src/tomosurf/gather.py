@@ -12,7 +12,7 @@ from tomosurf import __version__
 from tomosurf.config import Protocol
 from tomosurf.data.case import Case, InputFile
 from tomosurf.data.face import Face, FacePolicy
-from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.mesh import Reliability, Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.survival import Loss
 from tomosurf.data.volume import Policy, Volume
@@ -24,15 +24,18 @@ Result = tuple[Protocol, Segmentation, Scene]
 
 
 def gather(case: Case, results: Sequence[Result]) -> Case:
-    """``case`` with the segmentations, scene and measurements of ``results``.
+    """``case`` with the segmentations, scene and measurements of ``results``, all that is known at each vertex.
 
     A structure that two jobs found under one name gets its side from the series' Laterality (``_left``,
     ``_right``), else a number (``_2``). Labels count on from one job to the next.
     """
+    from tomosurf.surface.describe import basis_of, describe, reliability_of
     from tomosurf.surface.measure import measure
 
     segmentations: list[Segmentation] = []
     meshes: list[SurfaceMesh] = []
+    volumes = {volume.series: volume for volume in case.volumes}
+    reliability: dict[str, Reliability] = {}
     losses: list[Loss] = []
     faces: list[Face] = []
     may_be_cut: set[str] = set()
@@ -44,7 +47,10 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         segmentations.append(renamed)
         faces += [replace(face, segment=renaming[face.segment]) for face in scene.faces]
         losses += [replace(loss, segment=renaming[loss.segment]) for loss in scene.losses]
-        meshes += [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in scene.meshes]
+        described = describe(scene, segmentation, volumes.get(segmentation.series))
+        own = [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in described.meshes]
+        reliability |= {mesh.segment.name: reliability_of(mesh, basis_of(segmentation)) for mesh in own}
+        meshes += own
         may_be_cut |= {renaming[name] for name in protocol.field_of_view if name in renaming}
         top = max((segment.label for segment in renamed.segments), default=top)
     geometry = case.volumes[0].geometry if case.volumes else None
@@ -53,6 +59,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         segmentations=tuple(segmentations),
         scene=Scene(tuple(meshes), geometry, tuple(losses), tuple(faces)),
         measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
+        reliability=reliability,
         may_be_cut=frozenset(may_be_cut),
     )
 

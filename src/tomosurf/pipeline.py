@@ -362,17 +362,12 @@ def gather_case(
     ``case`` comes with its study, inputs, volumes and notices; the identity is computed here.
     """
     from tomosurf.qc.run import run_checks
-    from tomosurf.surface.describe import describe
 
     segmentations = [part.segmentation for part in parts]
     identity = identity_of(
         case.study, case.inputs, protocols, segmentations, policy=options.policy, face=options.face
     )
-    volumes = {volume.series: volume for volume in case.volumes}
-    results = [
-        (p, part.segmentation, describe(part.scene, part.segmentation, volumes.get(part.segmentation.series)))
-        for p, part in zip(protocols, parts, strict=True)
-    ]
+    results = [(p, part.segmentation, part.scene) for p, part in zip(protocols, parts, strict=True)]
     case = gather(replace(case, identity=identity), results)
     return replace(case, findings=run_checks(case))
 

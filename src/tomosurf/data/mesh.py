@@ -86,6 +86,23 @@ class Measurements:
     cut_area_mm2: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How far a surface can be trusted, over its own area (the patch where the image ends left out).
+
+    ``basis`` is "calibrated", "estimated", "grid" or "none" (:data:`tomosurf.surface.describe.Basis`).
+    ``within_1mm`` is the share of the area that says 1 mm or better, ``median_mm`` the half-width that half of the
+    area doesn't exceed; both None without confidence. ``repaired`` is the share made from slices that were
+    interpolated, ``farthest_mm`` the largest distance from an acquired slice; None where nobody knows.
+    """
+
+    basis: str
+    within_1mm: float | None = None
+    median_mm: float | None = None
+    repaired: float | None = None
+    farthest_mm: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """All surfaces of one case, in one frame of reference, in the order of their labels.

@@ -11,7 +11,9 @@ def check(case: Case) -> list[Finding]:
     """Report every structure without a voxel, or with voxels but without a surface, as an error.
 
     What a surgeon should make of it: the structure was looked for and not found. Either it lies outside the
-    images, or the method doesn't fit them (contrast, sequence, implant). Its absence from the scene nothing about the patient. No empty file is written for it. A surface that was withheld (see face) counts as there.
+    images, or the method doesn't fit them (contrast, sequence, implant). Its absence from the scene says
+    nothing about the patient. No empty file is written for it. A surface that was
+    withheld because it shows a face counts as there.
     """
     findings = []
     surfaces = {mesh.segment.name for mesh in case.scene.meshes if len(mesh.faces)}

@@ -13,8 +13,8 @@ _ACTIONS: dict[FacePolicy, FaceAction] = {"refuse": "withheld", "blunt": "blunte
 def guard_faces(segmentation: Segmentation, policy: FacePolicy) -> tuple[Segmentation, tuple[Face, ...]]:
     """The segmentation to make surfaces of, and which of its structures show a face, or may.
 
-    "blunt" puts a shield before the face in labels and margin; otherwise the segmentation stays as it is, and whoever
-    makes files of its surfaces leaves out those that are "withheld".
+    "blunt" puts a shield before the face in labels and margin; otherwise the segmentation stays as it is, and
+    whoever makes files of its surfaces leaves out those that are "withheld".
     """
     faces = []
     for segment in segmentation.segments:

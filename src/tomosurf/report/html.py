@@ -41,6 +41,7 @@ def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = ""
         pictures=[_embedded(picture) for picture in pictures],
         trouble=trouble,
         made_up=made_up(manifest),
+        withheld={face.segment for face in manifest.faces if face.action == "withheld"},
         resampled=any(e["code"] in RESAMPLED for v in manifest.volumes for e in v.ledger),
         counts={s: sum(f.severity == s for f in manifest.findings) for s in ("error", "warning", "info")},
     )

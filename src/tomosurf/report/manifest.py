@@ -23,6 +23,7 @@ from tomosurf.data.manifest import (
     VolumeRecord,
     plain,
 )
+from tomosurf.data.mesh import Reliability
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import DataError
@@ -80,6 +81,7 @@ def manifest_of(
         notices=tuple(replace(notice, files=()) for notice in case.notices),  # file names can name a patient
         outputs=tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
         environment=_environment(case.segmentations),
+        faces=case.scene.faces,
     )
 
 
@@ -156,6 +158,8 @@ def _meshes(case: Case, artifacts: Sequence[Artifact]) -> tuple[MeshRecord, ...]
                 triangles=measured.triangles,
                 closed=measured.closed,
                 files={a.format: a.path for a in artifacts if a.kind == "mesh" and a.segment == name},
+                cut_area_mm2=measured.cut_area_mm2,
+                reliability=plain(case.reliability.get(name, Reliability("none"))),
             )
         )
     return tuple(records)

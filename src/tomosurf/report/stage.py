@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 from vtkmodules.vtkRenderingCore import vtkActor, vtkLightKit, vtkPolyDataMapper
 
 from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.views import DIRECTIONS
 
 Vector = NDArray[np.float64]
 
@@ -33,18 +33,6 @@ ENCLOSED_SAMPLES = 64
 
 FRAME = 1.32
 """Picture width over the scene's largest extent: leaves room for marks and scale bar."""
-
-_DIRECTIONS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = MappingProxyType(
-    {
-        "anterior": ((0, 1, 0), (0, 0, 1)),
-        "posterior": ((0, -1, 0), (0, 0, 1)),
-        "left": ((-1, 0, 0), (0, 0, 1)),
-        "right": ((1, 0, 0), (0, 0, 1)),
-        "superior": ((0, 0, -1), (0, -1, 0)),
-        "inferior": ((0, 0, 1), (0, -1, 0)),
-    }
-)
-"""View to the direction of sight and the direction that is up, both LPS."""
 
 
 def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
@@ -73,7 +61,7 @@ def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
 
 def look(renderer: Any, bounds: NDArray[np.float64], view: str) -> float:
     """Place an orthographic camera for ``view``; returns how many mm the picture is wide and high."""
-    sight, up = (np.array(direction, np.float64) for direction in _DIRECTIONS[view])
+    sight, up = (np.array(direction, np.float64) for direction in DIRECTIONS[view])
     centre = bounds.mean(axis=0)
     reach = float(np.linalg.norm(bounds[1] - bounds[0])) + 1.0
     width = max(float((bounds[1] - bounds[0]).max()), 1e-3) * FRAME
@@ -93,7 +81,7 @@ def edge_marks(view: str) -> tuple[str, str, str, str]:
     >>> edge_marks("anterior")
     ('R', 'L', 'S', 'I')
     """
-    sight, up = (np.array(direction, np.float64) for direction in _DIRECTIONS[view])
+    sight, up = (np.array(direction, np.float64) for direction in DIRECTIONS[view])
     right: Vector = np.cross(sight, up)
     return _letter(-right), _letter(right), _letter(up), _letter(-up)
 
