@@ -327,18 +327,50 @@ def surfaces_of(
     face: FacePolicy = "refuse",
 ) -> Surfaces:
     """Clean up, guard faces, contour, follow every piece through all of it, and let the margins go."""
-    from tomosurf.refine.face import guard_faces
     from tomosurf.refine.refine import refine
-    from tomosurf.surface.extract import extract
-    from tomosurf.survival import lost_between, lost_to_labels, lost_to_surfaces
+    from tomosurf.survival import lost_between, lost_to_labels
 
     refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
     losses = (*lost_to_labels(segmentation), *lost_between(segmentation, refined))
     del segmentation
-    refined, faces = guard_faces(refined, face)
-    scene = extract(refined, progress)
-    losses += lost_to_surfaces(refined, scene)
-    return Surfaces(refined.without_margins(), shown(replace(scene, losses=losses, faces=faces)))
+    made = surfaces_of_labels(refined, progress, face)
+    return replace(made, scene=replace(made.scene, losses=(*losses, *made.scene.losses)))
+
+
+def surfaces_of_labels(
+    segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
+) -> Surfaces:
+    """The same without clean-up, for a label map as it is, anyone's included."""
+    from tomosurf.refine.face import guard_faces
+    from tomosurf.surface.extract import extract
+    from tomosurf.survival import lost_to_surfaces
+
+    guarded, faces = guard_faces(segmentation, face)
+    scene = extract(guarded, progress)
+    scene = replace(scene, losses=lost_to_surfaces(guarded, scene), faces=faces)
+    return Surfaces(guarded.without_margins(), shown(scene))
+
+
+def case_of_labels(
+    segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
+) -> Case:
+    """A label map without its images as a case: surfaces, measured and checked; no study, no files."""
+    from tomosurf.qc.run import run_checks
+    from tomosurf.surface.describe import basis_of, describe, reliability_of
+    from tomosurf.surface.measure import measure
+
+    made = surfaces_of_labels(segmentation, progress, face)
+    scene = describe(made.scene, made.segmentation, None)
+    basis = basis_of(made.segmentation)
+    case = Case(
+        "",
+        "",
+        segmentations=(made.segmentation,),
+        scene=scene,
+        measurements={mesh.segment.name: measure(mesh) for mesh in scene.meshes},
+        reliability={mesh.segment.name: reliability_of(mesh, basis) for mesh in scene.meshes},
+    )
+    return replace(case, findings=run_checks(case))
 
 
 def shown(scene: Scene) -> Scene:

@@ -7,55 +7,64 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomosurf.commands.run import formats
+from tomosurf.commands.run import add_face, formats
 from tomosurf.console import Console
 from tomosurf.whole_file import whole_file
 
 if TYPE_CHECKING:
     from tomosurf.data.mesh import Scene
 
-HELP = "turn a label map (NIfTI, NRRD or MHA) into meshes"
+HELP = "turn a label map (NIfTI, NRRD, MHA, DICOM SEG) into meshes"
 
 
 def configure(parser: ArgumentParser) -> None:
     """Arguments of ``surface``."""
-    parser.add_argument("labels", type=Path, help=".nii, .nii.gz, .nrrd, .mha or .mhd with whole numbers")
+    parser.add_argument(
+        "labels",
+        type=Path,
+        help="a label map: .nii, .nii.gz, .nrrd, .seg.nrrd, .mha, .mhd, or a DICOM Segmentation",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the meshes")
     parser.add_argument(
         "--format", default="stl,ply,glb", metavar="NAMES", help="comma-separated mesh formats"
     )
+    add_face(parser)
 
 
 def execute(arguments: Namespace, console: Console) -> int:
-    """Write the meshes; exit code 4 when one isn't closed.
+    """Write the meshes; exit code 4 when one isn't closed, or another finding is an error.
 
     Raises:
         InputRefused: the label map can't be read, placed, or holds no label.
     """
     from tomosurf.image_file import read_labels
-    from tomosurf.surface.extract import extract
-    from tomosurf.surface.measure import measure
+    from tomosurf.pipeline import case_of_labels
 
     names = formats(arguments.format) or ()
     segmentation = read_labels(arguments.labels)
     with console.progress() as progress:
-        scene = extract(segmentation, progress)
-    files = _write(scene, names, arguments.output)
+        case = case_of_labels(segmentation, progress, arguments.face)
+    files = _write(case.scene, names, arguments.output)
     meshes: list[dict[str, Any]] = []
-    for mesh in scene.meshes:
-        measured = asdict(measure(mesh))
-        about = {"segment": mesh.segment.name, "label": mesh.segment.label}
-        meshes.append({**about, **measured, "files": files[mesh.segment.name]})
-    console.emit({"meshes": meshes, "scene": files.get("", {})})
+    for mesh in case.scene.meshes:
+        name = mesh.segment.name
+        about = {"segment": name, "label": mesh.segment.label}
+        measured = {**asdict(case.measurements[name]), "reliability": asdict(case.reliability[name])}
+        meshes.append({**about, **measured, "files": files[name]})
+    findings = [finding.as_dict() for finding in case.findings]
+    faces = [face.as_dict() for face in case.scene.faces]
+    console.emit({"meshes": meshes, "scene": files.get("", {}), "findings": findings, "faces": faces})
     rows = [
         [m["segment"], f"{m['volume_mm3'] / 1000:,.2f}", f"{m['triangles']:,}", str(m["closed"])]
         for m in meshes
     ]
     console.table("Meshes", ["structure", "volume mL", "triangles", "closed"], rows)
+    for finding in case.findings:
+        console.say(f"  {finding.severity}: {finding.check}: {finding.message}")
     console.say(
-        "Contoured from a mask, not from a margin field: expect about half a voxel of stairs smoothed away."
+        "Contoured from a mask, not from a margin field: a surface can't be known better than half a voxel."
     )
-    return 0 if all(mesh["closed"] for mesh in meshes) else 4
+    return 0 if case.usable else 4
 
 
 def _write(scene: Scene, names: tuple[str, ...], output: Path) -> dict[str, dict[str, str]]:

@@ -15,6 +15,7 @@ from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 from vtkmodules.vtkRenderingCore import vtkActor, vtkLightKit, vtkPolyDataMapper
 
 from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.ramp import confidence_colours
 from tomosurf.data.views import DIRECTIONS
 
 Vector = NDArray[np.float64]
@@ -35,8 +36,11 @@ FRAME = 1.32
 """Picture width over the scene's largest extent: leaves room for marks and scale bar."""
 
 
-def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
-    """Fill ``renderer`` with the meshes and light; the scene's bounds (2, 3), least and largest, LPS mm."""
+def set_up(renderer: Any, scene: Scene, size: int, *, painted: bool = False) -> NDArray[np.float64]:
+    """Fill ``renderer`` with the meshes and light; the scene's bounds (2, 3), least and largest, LPS mm.
+
+    ``painted`` colours each vertex by its confidence instead of each mesh by its segment.
+    """
     meshes = [mesh for mesh in scene.meshes if len(mesh.faces)]
     bounds = np.array(
         [
@@ -45,10 +49,10 @@ def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
         ]
     )
     pixel_mm = float((bounds[1] - bounds[0]).max()) * FRAME / size
-    surfaces = [_surface(mesh, pixel_mm) for mesh in meshes]
+    surfaces = [_surface(mesh, pixel_mm, painted) for mesh in meshes]
     outer = _enclosing(meshes, surfaces)
     for number, (mesh, surface) in enumerate(zip(meshes, surfaces, strict=True)):
-        renderer.AddViewProp(_actor(mesh, surface, number in outer))
+        renderer.AddViewProp(_actor(mesh, surface, number in outer, painted))
     light = vtkLightKit()
     light.SetKeyLightIntensity(0.86)
     light.SetKeyLightWarmth(0.5)
@@ -91,7 +95,7 @@ def _letter(direction: Vector) -> str:
     return ("RL", "AP", "IS")[axis][int(direction[axis] > 0)]
 
 
-def _surface(mesh: SurfaceMesh, pixel_mm: float) -> Any:
+def _surface(mesh: SurfaceMesh, pixel_mm: float, painted: bool) -> Any:
     """A mesh as VTK's poly data with normals, coarsened to the pictures' resolution when it is large."""
     points = vtkPoints()
     points.SetData(numpy_to_vtk(mesh.vertices.astype(np.float32)))
@@ -101,6 +105,10 @@ def _surface(mesh: SurfaceMesh, pixel_mm: float) -> Any:
     surface = vtkPolyData()
     surface.SetPoints(points)
     surface.SetPolys(cells)
+    if painted:
+        colours = numpy_to_vtk(_paint(mesh), deep=True)
+        colours.SetName("colours")
+        surface.GetPointData().SetScalars(colours)
     if len(mesh.faces) > MOST_TRIANGLES:
         surface = _coarsened(surface, np.ptp(mesh.vertices, axis=0), pixel_mm)
     normals = vtkPolyDataNormals()
@@ -109,6 +117,12 @@ def _surface(mesh: SurfaceMesh, pixel_mm: float) -> Any:
     normals.ConsistencyOff()
     normals.Update()
     return normals.GetOutput()
+
+
+def _paint(mesh: SurfaceMesh) -> NDArray[np.uint8]:
+    """(n, 3) sRGB of each vertex by its confidence."""
+    unknown = np.full(len(mesh.vertices), np.nan)
+    return confidence_colours(mesh.vertex_data.get("confidence", unknown))
 
 
 def _coarsened(surface: Any, extent: Vector, pixel_mm: float) -> Any:
@@ -122,10 +136,14 @@ def _coarsened(surface: Any, extent: Vector, pixel_mm: float) -> Any:
     return decimation.GetOutput()
 
 
-def _actor(mesh: SurfaceMesh, surface: Any, see_through: bool) -> Any:
+def _actor(mesh: SurfaceMesh, surface: Any, see_through: bool, painted: bool) -> Any:
     mapper = vtkPolyDataMapper()
     mapper.SetInputData(surface)
-    mapper.ScalarVisibilityOff()
+    if painted:
+        mapper.SetScalarModeToUsePointData()
+        mapper.SetColorModeToDirectScalars()
+    else:
+        mapper.ScalarVisibilityOff()
     actor = vtkActor()
     actor.SetMapper(mapper)
     look = actor.GetProperty()
