@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tomosurf.data.mesh import SurfaceMesh
 from tomosurf.errors import ConfigError
@@ -23,8 +22,8 @@ class PrintCheck:
     """What a printer's software would stumble over.
 
     ``crossings`` counts pairs of triangles that meet where they shouldn't, exactly; ``thinnest_mm`` is the least of
-    the wall's thickness at all vertices; ``gap_mm`` the least distance to any other part from vertices and from points
-    spread over the area, infinity without one.
+    the wall's thickness at all vertices; ``gap_mm`` the least distance to any other part from vertices and from
+    points spread over the area, infinity without one.
     """
 
     closed: bool
