@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tomosurf import resources
-from tomosurf.data.segmentation import Code, Segment
+from tomosurf.data.segmentation import Code, Role, Segment
 from tomosurf.errors import ConfigError, UnknownNameError
 from tomosurf.frozen import Frozen
 from tomosurf.series_rule import SeriesRule
@@ -27,16 +27,21 @@ class CodeSpec(Frozen):
 
 
 class SegmentSpec(Frozen):
-    """One structure to build: label, name (the mesh's file name), code, sRGB colour 0 to 255."""
+    """One structure to build: label, name (the mesh's file name), code, sRGB colour 0 to 255.
+
+    ``role`` says what must not be lost of it: "lesion" (no piece, however small), "paired" (both pieces), "outline"
+    (the patient's skin, which can carry a face).
+    """
 
     label: int = Field(ge=1, le=65535)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     code: CodeSpec
     colour: tuple[int, int, int]
+    role: Role = ""
 
     def segment(self) -> Segment:
         """The value object that travels through the stages."""
-        return Segment(self.label, self.name, Code(**self.code.model_dump()), self.colour)
+        return Segment(self.label, self.name, Code(**self.code.model_dump()), self.colour, self.role)
 
 
 class Range(Frozen):

@@ -1,8 +1,8 @@
 """Thinning: all walls of a phantom to a tenth of its triangles, against libraries that thin one mesh at a time.
 
 Time is processor time of one core. Error is the mean two-sided distance of the thinned surfaces from the full
-ones, and that to the phantom's truth. The peers get each structure's mesh by itself, as they know no walls; a shared wall is
-lost when the two structures' triangles no longer agree.
+ones, and that to the phantom's truth. The peers get each structure's mesh by itself, as they know no walls; a
+shared wall is lost when the two structures' triangles no longer agree.
 """
 
 from __future__ import annotations

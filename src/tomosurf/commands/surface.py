@@ -7,22 +7,27 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tomosurf.commands.run import formats
+from tomosurf.commands.run import add_face, formats
 from tomosurf.console import Console
 from tomosurf.whole_file import whole_file
 
 if TYPE_CHECKING:
+    from tomosurf.data.case import Case
     from tomosurf.data.mesh import Scene, SurfaceMesh
     from tomosurf.surface.decimate import Target
 
 CLEARANCE_MM = 0.025
 """Gap between printed parts that touch: two walls in one place print badly, and so much cures it."""
-HELP = "turn a label map (NIfTI, NRRD or MHA) into meshes"
+HELP = "turn a label map (NIfTI, NRRD, MHA, DICOM SEG) into meshes"
 
 
 def configure(parser: ArgumentParser) -> None:
     """Arguments of ``surface``."""
-    parser.add_argument("labels", type=Path, help=".nii, .nii.gz, .nrrd, .mha or .mhd with whole numbers")
+    parser.add_argument(
+        "labels",
+        type=Path,
+        help="a label map: .nii, .nii.gz, .nrrd, .seg.nrrd, .mha, .mhd, or a DICOM Segmentation",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the meshes")
     parser.add_argument(
         "--format", default="stl,ply,glb", metavar="NAMES", help="comma-separated mesh formats"
@@ -48,44 +53,52 @@ def configure(parser: ArgumentParser) -> None:
         metavar="NAMES",
         help="print (all triangles), web (300,000), headset (100,000), comma-separated: folders of their own",
     )
+    add_face(parser)
 
 
 def execute(arguments: Namespace, console: Console) -> int:
-    """Write the meshes; exit code 4 when one isn't closed.
+    """Write the meshes; exit code 4 when one isn't closed, or another finding is an error.
 
     Raises:
         InputRefused: the label map can't be read, placed, or holds no label.
         ConfigError: an error or a number of triangles isn't above zero, or a budget has no such name.
     """
     from tomosurf.image_file import read_labels
-    from tomosurf.surface.error import with_errors
-    from tomosurf.surface.extract import extract
+    from tomosurf.pipeline import case_of_labels
 
     names = formats(arguments.format) or ()
     targets = _targets(arguments)
     segmentation = read_labels(arguments.labels)
     with console.progress() as progress:
-        full = with_errors(extract(segmentation, progress), segmentation)
+        case = case_of_labels(segmentation, progress, arguments.face)
     document: dict[str, Any] = {}
     printable: list[dict[str, Any]] = []
     if arguments.clearance is not None:
-        printable = _printable(full, names, arguments)
+        printable = _printable(case.scene, names, arguments)
     for budget, target in targets.items():
-        scene = full if target is None else _lighter(full, target)
+        scene = case.scene if target is None else _lighter(case.scene, target)
         folder = arguments.output if budget == "print" else arguments.output / budget
         files = _write(scene, names, folder)
-        meshes = [_described(mesh, files[mesh.segment.name]) for mesh in scene.meshes]
+        meshes = [_described(mesh, case, files[mesh.segment.name]) for mesh in scene.meshes]
         document[budget] = {"meshes": meshes, "scene": files.get("", {})}
-    lighter = {budget: part for budget, part in document.items() if budget != "print"}
     console.emit(
-        {**document.get("print", {"meshes": [], "scene": {}}), "lighter": lighter, "printable": printable}
+        {
+            **document.get("print", {"meshes": [], "scene": {}}),
+            "lighter": {budget: part for budget, part in document.items() if budget != "print"},
+            "printable": printable,
+            "findings": [finding.as_dict() for finding in case.findings],
+            "faces": [face.as_dict() for face in case.scene.faces],
+        }
     )
     for budget, part in document.items():
         _show(budget, part["meshes"], console)
+    for finding in case.findings:
+        console.say(f"  {finding.severity}: {finding.check}: {finding.message}")
     console.say(
         "Contoured from a mask, not from a margin field: what voxels can't know is the larger part of the bound."
     )
-    return 0 if all(mesh["closed"] for part in document.values() for mesh in part["meshes"]) else 4
+    closed = all(mesh["closed"] for part in document.values() for mesh in part["meshes"])
+    return 0 if case.usable and closed else 4
 
 
 def _targets(arguments: Namespace) -> dict[str, Target | None]:
@@ -139,13 +152,19 @@ def _lighter(scene: Scene, target: Target) -> Scene:
     return lighter(scene, target)
 
 
-def _described(mesh: SurfaceMesh, files: dict[str, str]) -> dict[str, Any]:
+def _described(mesh: SurfaceMesh, case: Case, files: dict[str, str]) -> dict[str, Any]:
     """One mesh for ``--json``."""
     from tomosurf.surface.measure import measure
 
-    about = {"segment": mesh.segment.name, "label": mesh.segment.label}
-    error = mesh.error.as_dict() if mesh.error else {}
-    return {**about, **asdict(measure(mesh)), "error": error, "files": files}
+    name = mesh.segment.name
+    return {
+        "segment": name,
+        "label": mesh.segment.label,
+        **asdict(measure(mesh)),
+        "reliability": asdict(case.reliability[name]),
+        "error": mesh.error.as_dict() if mesh.error else {},
+        "files": files,
+    }
 
 
 def _show(budget: str, meshes: list[dict[str, Any]], console: Console) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tomosurf.data.finding import Finding
-from tomosurf.data.mesh import Measurements, Scene
+from tomosurf.data.mesh import Measurements, Reliability, Scene
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segment, Segmentation
 from tomosurf.data.volume import Volume
@@ -50,7 +50,7 @@ class Case:
     segments that the edge of the image may cut without a warning, as their protocols say. ``notices`` is what
     was said about this study's input, ``selection`` why each of its series was or wasn't taken. ``lighter`` maps a
     budget's name ("web", "headset") to the scene with fewer triangles, ``most_error_mm`` a segment's name to the
-    largest error that its protocol allows.
+    largest error that its protocol allows, ``reliability`` to how far its surface can be trusted.
     """
 
     study: str
@@ -66,9 +66,10 @@ class Case:
     selection: tuple[SeriesChoice, ...] = ()
     lighter: Mapping[str, Scene] = field(default_factory=dict)
     most_error_mm: Mapping[str, float] = field(default_factory=dict)
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("measurements", "lighter", "most_error_mm"):
+        for name in ("measurements", "lighter", "most_error_mm", "reliability"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property

@@ -8,7 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 from tomosurf.data.manifest import Manifest
-from tomosurf.report.pictures import VIEWS, Picture
+from tomosurf.data.ramp import STOPS_MM, STOPS_SRGB, UNKNOWN_SRGB
+from tomosurf.report.pictures import CONFIDENCE, VIEWS, Picture
 
 TEMPLATE = "report.html.j2"
 RESAMPLED = ("interpolated_slice", "rectified")
@@ -40,9 +41,13 @@ def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = ""
         measured=list(errors(manifest)),
         lighter_files=[path for scene in manifest.lighter for path in scene.files.values()],
         titles={protocol.name: protocol.title for protocol in manifest.protocols},
-        pictures=[_embedded(picture) for picture in pictures],
+        pictures=[_embedded(picture) for picture in pictures if picture.view != CONFIDENCE],
+        painted=next((_embedded(picture) for picture in pictures if picture.view == CONFIDENCE), None),
+        ramp=[(f"{mm:g}", colour) for mm, colour in zip(STOPS_MM, STOPS_SRGB, strict=True)],
+        unknown=UNKNOWN_SRGB,
         trouble=trouble,
         made_up=made_up(manifest),
+        withheld={face.segment for face in manifest.faces if face.action == "withheld"},
         resampled=any(e["code"] in RESAMPLED for v in manifest.volumes for e in v.ledger),
         counts={s: sum(f.severity == s for f in manifest.findings) for s in ("error", "warning", "info")},
     )
@@ -128,4 +133,8 @@ def told(value: Any) -> str:
 
 def _embedded(picture: Picture) -> dict[str, str]:
     data = base64.b64encode(picture.png).decode("ascii")
-    return {"view": picture.view, "where": VIEWS[picture.view], "uri": f"data:image/png;base64,{data}"}
+    return {
+        "view": picture.view,
+        "where": VIEWS.get(picture.view, VIEWS["anterior"]),
+        "uri": f"data:image/png;base64,{data}",
+    }

@@ -25,7 +25,7 @@ from tomosurf.data.manifest import (
     VolumeRecord,
     plain,
 )
-from tomosurf.data.mesh import Scene
+from tomosurf.data.mesh import Reliability, Scene
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import DataError
@@ -84,6 +84,7 @@ def manifest_of(
         notices=tuple(replace(notice, files=()) for notice in case.notices),  # file names can name a patient
         outputs=tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
         environment=_environment(case.segmentations),
+        faces=case.scene.faces,
     )
 
 
@@ -161,6 +162,8 @@ def _meshes(case: Case, artifacts: Sequence[Artifact]) -> tuple[MeshRecord, ...]
                 closed=measured.closed,
                 files={a.format: a.path for a in artifacts if a.kind == "mesh" and a.segment == name},
                 error=mesh.error.as_dict() if mesh.error else {},
+                cut_area_mm2=measured.cut_area_mm2,
+                reliability=plain(case.reliability.get(name, Reliability("none"))),
             )
         )
     return tuple(records)
