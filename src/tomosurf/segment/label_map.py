@@ -1,7 +1,8 @@
 """The label map on an image's own grid from a network's outputs on another, part by part, and exact.
 
 Only voxels in cells whose corners disagree are interpolated: elsewhere the corners' winner wins inside too
-(see :mod:`tomosurf.segment.decision`), so that nothing is lost, however small.
+(see :mod:`tomosurf.segment.decision`), so that nothing is lost, however small. A GPU interpolates whole boxes
+faster than it finds the voxels that need it, and then takes no more of them than that.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
-from tomosurf.segment.decision import Decision, leaders_of
+from tomosurf.segment.decision import Decision, best_of, leaders_of
 from tomosurf.segment.duel import UNDECIDED, Duels, duels_of
+from tomosurf.segment.grids import SLAB_VOXELS
 from tomosurf.segment.part import Part
 from tomosurf.segment.picking import box_of, picked, places_of, unravelled
-from tomosurf.segment.reading import OUTSIDE, Box, reading_of
+from tomosurf.segment.reading import OUTSIDE, Box, ParallelReading, reading_of
 
 MIXED = -2
 """Instead of a label, or less: the corners of this cell disagree."""
@@ -28,18 +30,30 @@ VOXELS_AT_ONCE = 1 << 20
 VALUES_ON_CPU, VALUES_ON_GPU = 1 << 20, 1 << 24
 """Values of all channels interpolated at a time: bounds the memory, whatever the number of channels."""
 
+VALUES_IN_BOX = 1 << 26
+"""The same for whole boxes, which take 13 bytes a value."""
+
 
 class LabelMap:
     """A label map in the making on the grid of ``image``, from parts that come in order.
+
+    ``dense``: interpolate every voxel of a box where any needs it; None: on a GPU, where axes run parallel.
 
     Attributes:
         labels: uint8 or uint16, Fortran-ordered; 0 where nothing was written yet.
     """
 
-    def __init__(self, image: Geometry, nodes: Geometry, decision: Decision, nearest: int | None) -> None:
+    def __init__(
+        self,
+        image: Geometry,
+        nodes: Geometry,
+        decision: Decision,
+        nearest: int | None,
+        dense: bool | None = None,
+    ) -> None:
         self.labels: NDArray[Any] = empty_labels(image.shape, decision.top)
         self._reading, self._nodes = reading_of(nodes, image, nearest), nodes.shape
-        self._decision = decision
+        self._decision, self._dense = decision, dense
         self._behind: Part | None = None
 
     def add(self, part: Part) -> None:
@@ -61,14 +75,33 @@ class LabelMap:
         told = box_of(codes != 0)
         if told is None:
             return
+        x, y, z = ((a + start, b + start) for (a, b), start in zip(told, part.corner, strict=True))
+        reading = self._reading
+        if isinstance(reading, ParallelReading) and (
+            part.values.is_cuda if self._dense is None else self._dense
+        ):
+            at_once = min(SLAB_VOXELS, max(1, VALUES_IN_BOX // len(part.values)))
+            for box in reading.boxes((x, y, z), at_once):
+                self._write(box, self._boxful(reading, codes, part, box))
+            return
         duels = None
         if self._decision.activation == "softmax" and len(mixed):
-            duels = duels_of(part, low, high, mixed, self._reading.nearest)
-        x, y, z = ((a + start, b + start) for (a, b), start in zip(told, part.corner, strict=True))
-        for box in self._reading.boxes((x, y, z)):
-            found = self._reading.lookup(codes, part.corner, box)
+            duels = duels_of(part, low, high, mixed, reading.nearest)
+        for box in reading.boxes((x, y, z)):
+            found = reading.lookup(codes, part.corner, box)
             self._resolve(found, box, part, duels)
             self._write(box, found)
+
+    def _boxful(self, reading: ParallelReading, codes: torch.Tensor, part: Part, box: Box) -> torch.Tensor:
+        """Labels (nk, nj, ni) of a box; every voxel of it is interpolated if any lies in a mixed cell."""
+        found = reading.lookup(codes, part.corner, box)
+        mixed = found <= MIXED
+        if not bool(mixed.any()):
+            return found
+        values = reading.interpolated(part.values, part.corner, box)
+        winner = best_of(values, self._decision)
+        labels = torch.tensor(self._decision.labels, dtype=torch.int32, device=found.device)
+        return torch.where(mixed, labels[winner], found)
 
     def _extremes(self, winner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The lowest and the highest choice at each cell's corners."""

@@ -50,7 +50,9 @@ def prepare(volumes: Sequence[Volume], wanted: InputSpec) -> Prepared:
 def _start(volumes: Sequence[Volume]) -> Prepared:
     paddings = [volume.padding for volume in volumes if volume.padding is not None]
     measured = ~np.logical_or.reduce(paddings) if paddings else None
-    image = np.stack([volume.array.astype(np.float32) for volume in volumes])
+    image = np.empty((len(volumes), *volumes[0].geometry.shape), np.float32)
+    for channel, volume in zip(image, volumes, strict=True):
+        channel[...] = volume.array
     if measured is not None:
         for channel in image:
             channel[~measured] = channel[measured].min(initial=np.inf) if measured.any() else 0
