@@ -86,7 +86,7 @@ class Batches:
             runner,
             self._flips,
             self._spec.activation == "softmax",
-            free_bytes(self.footing.device) // 4,
+            self._room_for_members(runner),
         )
         windows = self._source.windows(group, self.footing.batch, self.footing.device)
         new = runner.prepare(windows.shape) or not self._checked
@@ -99,6 +99,11 @@ class Batches:
             return self.outputs(group)
         self._checked = True
         return found
+
+    def _room_for_members(self, runner: Runner) -> int:
+        """What the outputs of several folds and mirror images may take beside each other."""
+        several = runner.folds * len(self._flips) > 1
+        return free_bytes(self.footing.device) // 4 if several else 0
 
     def room(self) -> int:
         """The bytes that batches like the last one leave free on the device."""

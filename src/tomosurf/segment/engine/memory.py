@@ -20,6 +20,12 @@ MOST_AT_ONCE = 8
 SHARE = 0.4
 """Of the free memory, for the sums of the whole image; what comes after needs some, too."""
 
+LEAST_PLANES = 4
+"""Of a slab: thinner ones take longer to bring back than sums in half precision are worth avoiding."""
+
+KEPT_PLANES = 4
+"""Planes of earlier slabs that whoever takes slabs keeps or joins to the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Footing:
@@ -76,8 +82,9 @@ def depth(tiling: Tiling, channels: int, room: int, whole: bool, half: bool = Fa
     if whole and plane * size <= SHARE * room:
         return Depth(size, size)
     a_plane = 2 * slab_plane + ROOM_A_NODE * (x * y * z // size)
-    spare = room - plane * window - CHUNKS
-    return Depth(window, min(spare // a_plane, window)) if spare >= a_plane else None
+    spare = room - plane * window - CHUNKS - KEPT_PLANES * slab_plane
+    planes = min(spare // a_plane, window)
+    return Depth(window, planes) if planes >= min(LEAST_PLANES, window) else None
 
 
 @contextmanager
