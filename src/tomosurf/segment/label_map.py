@@ -1,8 +1,8 @@
 """The label map on an image's own grid from a network's outputs on another, part by part, and exact.
 
 Only voxels in cells whose corners disagree are interpolated: elsewhere the corners' winner wins inside too
-(see :mod:`tomosurf.segment.decision`), so that nothing is lost, however small. A GPU interpolates whole boxes
-faster than it finds the voxels that need it, and then takes no more of them than that.
+(see :mod:`tomosurf.segment.decision`), so that nothing is lost, however small. A GPU with few channels
+interpolates whole boxes, and then takes no more of them than that.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
 from tomosurf.segment.decision import Decision, best_of, leaders_of
+from tomosurf.segment.device import free_gpu_bytes
 from tomosurf.segment.duel import UNDECIDED, Duels, duels_of
 from tomosurf.segment.grids import SLAB_VOXELS
 from tomosurf.segment.part import Part
@@ -33,14 +34,18 @@ VALUES_ON_CPU, VALUES_ON_GPU = 1 << 20, 1 << 24
 VALUES_IN_BOX = 1 << 26
 """The same for whole boxes, which take 13 bytes a value."""
 
+FEW = 64
+"""Up to so many channels a GPU interpolates whole boxes faster than it finds the voxels that need it."""
+
+SHARE = 0.05
+"""Of a GPU's free memory, for a label map that stays there until it is complete."""
+
 
 class LabelMap:
     """A label map in the making on the grid of ``image``, from parts that come in order.
 
-    ``dense``: interpolate every voxel of a box where any needs it; None: on a GPU, where axes run parallel.
-
-    Attributes:
-        labels: uint8 or uint16, Fortran-ordered; 0 where nothing was written yet.
+    ``dense``: interpolate every voxel of a box where any needs it, axes being parallel; None: so a GPU does few
+    channels.
     """
 
     def __init__(
@@ -51,14 +56,25 @@ class LabelMap:
         nearest: int | None,
         dense: bool | None = None,
     ) -> None:
-        self.labels: NDArray[Any] = empty_labels(image.shape, decision.top)
+        self._labels: NDArray[Any] = empty_labels(image.shape, decision.top)
+        self._there: torch.Tensor | None = None
+        self._begun = False
         self._reading, self._nodes = reading_of(nodes, image, nearest), nodes.shape
         self._decision, self._dense = decision, dense
         self._behind: Part | None = None
 
+    @property
+    def labels(self) -> NDArray[Any]:
+        """uint8 or uint16, Fortran-ordered; 0 where nothing was written yet."""
+        if self._there is not None:
+            self._labels, self._there = self._there.cpu().numpy().T, None
+        return self._labels
+
     def add(self, part: Part) -> None:
         """Write the voxels in ``part``, and between the one before and it."""
         axis, planes = part.axis, part.planes
+        if not self._begun:
+            self._stay(part.values.device)
         if axis == self._reading.nearest or self._nodes[axis] == 1:
             self._label(part)
             return
@@ -76,10 +92,10 @@ class LabelMap:
         if told is None:
             return
         x, y, z = ((a + start, b + start) for (a, b), start in zip(told, part.corner, strict=True))
-        reading = self._reading
-        if isinstance(reading, ParallelReading) and (
-            part.values.is_cuda if self._dense is None else self._dense
-        ):
+        reading, dense = self._reading, self._dense
+        if dense is None:
+            dense = part.values.is_cuda and len(part.values) <= FEW
+        if isinstance(reading, ParallelReading) and dense:
             at_once = min(SLAB_VOXELS, max(1, VALUES_IN_BOX // len(part.values)))
             for box in reading.boxes((x, y, z), at_once):
                 self._write(box, self._boxful(reading, codes, part, box))
@@ -145,9 +161,20 @@ class LabelMap:
         values = _between(part, self._reading.lower(index), self._reading.beyond(index))
         return leaders_of(values[..., None, None], self._decision).winner.flatten()
 
+    def _stay(self, device: torch.device) -> None:
+        """Keep the labels on a GPU that has room for them."""
+        self._begun = True
+        if device.type != "cuda" or not isinstance(self._reading, ParallelReading):
+            return
+        if self._labels.dtype == np.uint8 and self._labels.nbytes <= SHARE * free_gpu_bytes(device):
+            self._there = torch.zeros(self._labels.shape[::-1], dtype=torch.uint8, device=device)
+
     def _write(self, box: Box, found: torch.Tensor) -> None:
         (i0, i1), (j0, j1), (k0, k1) = box
-        into = self.labels.T[k0:k1, j0:j1, i0:i1]
+        if self._there is not None:
+            self._there[k0:k1, j0:j1, i0:i1] = found
+            return
+        into = self._labels.T[k0:k1, j0:j1, i0:i1]
         small = found.to(torch.uint8) if self.labels.dtype == np.uint8 and found.is_cuda else found
         values = small.cpu().numpy()
         if found.device.type == "cpu" and bool((found == OUTSIDE).any()):

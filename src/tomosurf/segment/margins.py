@@ -69,11 +69,15 @@ class MarginFields:
                 continue
             box = self._box(found, 0, self._grid.shape[self._axis])
             start, shape = box[:, 0], box[:, 1] - box[:, 0]
+            place = tuple(start.tolist())
+            if len(found.fields) == 1:  # one slab keeps all of the box
+                ((_, values),) = found.fields
+                margins[label] = Margin(self._grid.cropped(place, values.shape), np.asfortranarray(values))
+                continue
             whole = np.full(tuple(shape), found.lowest, np.float32, order="F")
             for corner, values in found.fields:
                 cut = tuple(slice(a, a + n) for a, n in zip(corner - start, values.shape, strict=True))
                 whole[cut] = values
-            place = tuple(start.tolist())
             margins[label] = Margin(self._grid.cropped(place, whole.shape), whole)
         return margins
 

@@ -50,7 +50,10 @@ def prepare(volumes: Sequence[Volume], wanted: InputSpec) -> Prepared:
 def _start(volumes: Sequence[Volume]) -> Prepared:
     paddings = [volume.padding for volume in volumes if volume.padding is not None]
     measured = ~np.logical_or.reduce(paddings) if paddings else None
-    image = np.empty((len(volumes), *volumes[0].geometry.shape), np.float32)
+    shape = volumes[0].geometry.shape
+    image = np.empty((len(volumes), *shape[::-1]), np.float32).transpose(
+        0, 3, 2, 1
+    )  # as volumes lie in memory
     for channel, volume in zip(image, volumes, strict=True):
         channel[...] = volume.array
     if measured is not None:
