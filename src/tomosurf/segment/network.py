@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from tomosurf.config import NetworkMethod
 from tomosurf.data.geometry import Geometry
@@ -21,7 +24,7 @@ from tomosurf.segment.grids import turn
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.prepare import prepare
 from tomosurf.segment.prepare_pad import unpadded, without_padding
-from tomosurf.segment.spec import ModelSpec, load_spec
+from tomosurf.segment.spec import ModelSpec, load_earlier, load_spec
 
 
 def segment(
@@ -33,7 +36,8 @@ def segment(
 ) -> Segmentation:
     """The structures that a model finds, with labels on the volume's grid and a margin for each.
 
-    ``others`` are further channels on the same grid, in the model's order, for models that take several.
+    ``others`` are further channels on the same grid, in the model's order, for models that take several. The
+    second stage of a cascade runs its first on the same images before, and sees its labels.
 
     Where the volume has the model's spacing, margins lie on the volume's own voxels and a voxel has a label
     exactly where that margin is above zero. Elsewhere, and for a sheared volume, margins lie on the
@@ -51,10 +55,11 @@ def segment(
     for given in (volume, *others):
         if given.modality and spec.modality not in ("any", given.modality):
             raise ModelError(f"model {spec.name} is for {spec.modality}; this volume is {given.modality}")
-    seen = prepare((volume, *others), spec.input)
-    outputs = slabs(folder, spec, seen, options, progress)
-    trust = trust_of(spec, mirrored=options.mirror, folds=len(spec.weights))
-    found = collect(unpadded(outputs, seen), without_padding(seen), volume, spec, trust)
+    first = load_earlier(folder, spec)
+    before = None if first is None else _run(*first, (volume, *others), options, progress)
+    earlier = None if before is None else (before.found.labels, spec.earlier)
+    run = _run(folder, spec, (volume, *others), options, progress, earlier)
+    found = run.found
     return Segmentation(
         geometry=volume.geometry,
         labels=found.labels,
@@ -62,11 +67,38 @@ def segment(
         margins=found.margins,
         series=volume.series,
         provenance={
-            **_provenance(spec, outputs.told, seen.grid, volume.geometry),
-            "doubt": _doubt(spec, found, trust),
+            "method": "network",
+            **run.provenance,
+            **({} if before is None else {"earlier_stage": before.provenance}),
+            "doubt": _doubt(spec, found, run.trust),
         },
         doubt=found.doubt,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What one model found in a case, and how."""
+
+    found: Collected
+    trust: Trust
+    provenance: dict[str, Any]
+
+
+def _run(
+    folder: Path,
+    spec: ModelSpec,
+    volumes: tuple[Volume, ...],
+    options: SegmentOptions,
+    progress: Progress,
+    earlier: tuple[NDArray[Any], Sequence[int]] | None = None,
+) -> _Run:
+    """One model on one case; ``earlier`` as in :func:`prepare`."""
+    seen = prepare(volumes, spec.input, earlier)
+    outputs = slabs(folder, spec, seen, options, progress)
+    trust = trust_of(spec, mirrored=options.mirror, folds=len(spec.weights))
+    found = collect(unpadded(outputs, seen), without_padding(seen), volumes[0], spec, trust)
+    return _Run(found, trust, _provenance(spec, outputs.told, seen.grid, volumes[0].geometry))
 
 
 def _doubt(spec: ModelSpec, found: Collected, trust: Trust) -> dict[str, Any]:
@@ -84,7 +116,6 @@ def _provenance(spec: ModelSpec, told: dict[str, Any], grid: Geometry, geometry:
     from monai import __version__ as monai_version
 
     return {
-        "method": "network",
         "model": spec.name,
         "model_version": spec.version,
         "model_licence": spec.licence,

@@ -26,4 +26,5 @@ def turn_to(state: Prepared, grid: Geometry) -> Prepared:
         state.padding[axis][::-1] if flipped else state.padding[axis]
         for axis, flipped in zip(*same, strict=True)
     )
-    return Prepared(image, grid, measured, (a, b, c))
+    earlier = None if state.earlier is None else turned(state.earlier, same)
+    return Prepared(image, grid, measured, (a, b, c), earlier)
