@@ -48,7 +48,7 @@ def prepare(
             volume.geometry.affine, first.affine, atol=1e-3
         ):
             raise DataError("the images don't share a grid; resample them onto one first")
-    state = _start(volumes)
+    state = _start(volumes, wanted.steps)
     if earlier is not None:
         state = replace(state, earlier=earlier[0].astype(np.int16))
     for step in wanted.steps:
@@ -59,13 +59,15 @@ def prepare(
     return replace(state, image=image, earlier=None)
 
 
-def _start(volumes: Sequence[Volume]) -> Prepared:
+def _start(volumes: Sequence[Volume], steps: Sequence[Step]) -> Prepared:
+    """The images as they are; in memory they lie as volumes do, unless a step wants them with k innermost."""
     paddings = [volume.padding for volume in volumes if volume.padding is not None]
     measured = ~np.logical_or.reduce(paddings) if paddings else None
     shape = volumes[0].geometry.shape
-    image = np.empty((len(volumes), *shape[::-1]), np.float32).transpose(
-        0, 3, 2, 1
-    )  # as volumes lie in memory
+    if any(isinstance(step, Resample) and step.grid != "nnunet" for step in steps):
+        image = np.empty((len(volumes), *shape), np.float32)
+    else:
+        image = np.empty((len(volumes), *shape[::-1]), np.float32).transpose(0, 3, 2, 1)
     for channel, volume in zip(image, volumes, strict=True):
         channel[...] = volume.array
     if measured is not None:
