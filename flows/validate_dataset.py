@@ -1,5 +1,7 @@
-"""The flow validate-dataset: a model, or a folder of predictions, against a labelled data set.
+"""The flows validate-dataset and validate-on-pool: a model, or predictions, against a labelled data set.
 
+Batches of cases run in threads of the flow's own process; or each as a run of score-cases on a work pool, whose
+workers sit on several GPUs or machines, and what kills one of them costs its batch alone.
 Tasks exchange paths, numbers of cases and digests. Names of cases stay in the output folder.
 """
 
@@ -9,10 +11,13 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.deployments import run_deployment
+from prefect.states import State
 
 from tomosurf.errors import ConfigError, ModelError
 from tomosurf.validate.gate import load_gate
@@ -28,6 +33,12 @@ from .tasks import nameless, worth_retrying
 BATCH = 16
 """Cases of one task: each task loads the model once."""
 
+PLACES = BoundedSemaphore(2)
+"""Batches at a time in one process; each holds a model of its own."""
+
+BATCH_SECONDS = 3600
+"""Wall time for a batch on a work pool: a worker that dies with its run leaves it as running for ever."""
+
 
 @flow(name="validate-dataset")
 def validate_dataset(
@@ -38,7 +49,7 @@ def validate_dataset(
     earlier: str = "",
     gate: str = "",
 ) -> dict[str, Any]:
-    """Score every case, sum up and report; batches run as the flow's task runner places them.
+    """Score every case, sum up and report.
 
     A run that was stopped goes on where it was. The flow fails when a bound of the gate is broken.
 
@@ -56,13 +67,40 @@ def validate_dataset(
     Raises:
         ModelError: a bound of the gate is broken.
     """
-    cases = plan_cases(path, model, output, device)
-    batches = [list(range(start, min(start + BATCH, cases))) for start in range(0, cases, BATCH)]
-    keys = [
-        key
-        for batch in [score_cases.submit(output, numbers) for numbers in batches]
-        for key in batch.result()
-    ]
+    runs = [score_cases.submit(output, batch) for batch in _batches(plan_cases(path, model, output, device))]
+    return _judged(output, [key for run in runs for key in run.result()], earlier, gate)
+
+
+@flow(name="validate-on-pool")
+def validate_on_pool(
+    path: str,
+    model: str,
+    output: str,
+    deployment: str = "score-cases/batch",
+    earlier: str = "",
+    gate: str = "",
+) -> dict[str, Any]:
+    """As validate-dataset, with every batch as a run of ``deployment``, a deployment of score-cases.
+
+    Each run takes the GPU that its worker has, or the CPU. Parameters, result and errors are those of
+    :func:`validate_dataset`.
+    """
+    cases = plan_cases(path, model, output, "auto")
+    runs = [score_elsewhere.submit(output, batch, deployment) for batch in _batches(cases)]
+    return _judged(output, [key for run in runs for key in run.result()], earlier, gate)
+
+
+@flow(name="score-cases")
+def score_batch(output: str, numbers: list[int]) -> None:
+    """Score some cases of the plan in ``output``."""
+    score_cases(output, numbers)
+
+
+def _batches(cases: int) -> list[list[int]]:
+    return [list(range(start, min(start + BATCH, cases))) for start in range(0, cases, BATCH)]
+
+
+def _judged(output: str, keys: Sequence[str], earlier: str, gate: str) -> dict[str, Any]:
     told: dict[str, Any] = report(output, keys, earlier, gate)
     if told["broken"]:
         raise ModelError(f"the gate is broken: {'; '.join(told['broken'])}; see {told['folder']}/{REPORT}")
@@ -95,10 +133,26 @@ def _without_cases() -> Iterator[None]:
 @task(name="score", retries=2, retry_delay_seconds=5, retry_condition_fn=worth_retrying)
 def score_cases(output: str, numbers: Sequence[int]) -> list[str]:
     """Score some cases; returns the keys of their records."""
-    with nameless():
+    with PLACES, nameless():
         plan = load_plan(Path(output) / PLAN)
         scorer = Scorer(plan, Path(output))
         return [scorer.score(plan.cases[number])[0].key for number in numbers]
+
+
+@task(name="score-elsewhere", retries=2, retry_delay_seconds=5)
+def score_elsewhere(output: str, numbers: Sequence[int], deployment: str) -> list[str]:
+    """Have some cases scored on a work pool; returns the keys of their records.
+
+    Raises:
+        ModelError: the run didn't complete, or took longer than ``BATCH_SECONDS``.
+    """
+    given = {"output": output, "numbers": list(numbers)}
+    state: State[Any] | None = run_deployment(deployment, parameters=given, timeout=BATCH_SECONDS).state
+    if state is None or not state.is_completed():
+        what = state.name.lower() if state and state.name else "lost"
+        raise ModelError(f"a run of {deployment} is {what}; its page in Prefect says why")
+    plan = load_plan(Path(output) / PLAN)
+    return [plan.key(plan.cases[number]) for number in numbers]
 
 
 @task(name="report-validation")

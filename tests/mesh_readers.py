@@ -13,12 +13,13 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersGeometry import vtkCompositeDataGeometryFilter
 from vtkmodules.vtkIOGeometry import vtkGLTFReader, vtkSTLReader
 from vtkmodules.vtkIOPLY import vtkPLYReader
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
 from tomosurf.data.mesh import SurfaceMesh
 from tomosurf.testing.segmentations import segment
 
 READERS = ("trimesh", "vtk")
-SUFFIXES = (".stl", ".ply", ".glb")
+SUFFIXES = (".stl", ".ply", ".glb", ".vtp")
 
 
 def glb_document(path: Path) -> dict[str, Any]:
@@ -47,13 +48,21 @@ def read_back(path: Path, reader: str) -> SurfaceMesh:
 
 
 def _with_trimesh(path: Path) -> tuple[Any, Any]:
+    if path.suffix == ".vtp":  # trimesh has no reader for it: VTK reads, trimesh merges
+        loaded = trimesh.Trimesh(*_with_vtk(path))
+        return loaded.vertices, loaded.faces
     loaded = trimesh.load(path)
     mesh = loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
     return mesh.vertices, mesh.faces
 
 
 def _with_vtk(path: Path) -> tuple[Any, Any]:
-    reader = {".stl": vtkSTLReader, ".ply": vtkPLYReader, ".glb": vtkGLTFReader}[path.suffix]()
+    reader = {
+        ".stl": vtkSTLReader,
+        ".ply": vtkPLYReader,
+        ".glb": vtkGLTFReader,
+        ".vtp": vtkXMLPolyDataReader,
+    }[path.suffix]()
     reader.SetFileName(str(path))
     last = reader
     if path.suffix == ".glb":

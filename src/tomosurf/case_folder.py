@@ -7,6 +7,7 @@
       volume/volume.nii.gz            one volume; else volume/<series>.nii.gz (padding: *-padding.nii.gz)
       labels/labels.nii.gz            one label map; else labels/<protocol>.nii.gz, <protocol>-2.nii.gz ...
       meshes/<segment>.<suffix>       and meshes/scene.<suffix> for formats that hold a whole scene
+      meshes/<budget>/scene.<suffix>  the same with fewer triangles, for each budget that was asked for
       pictures/<view>.png
 
 Nothing else in tomosurf knows these names. No name comes from a header.
@@ -156,6 +157,11 @@ def picture_name(view: str) -> str:
     return f"pictures/{_safe(view)}.png"
 
 
+def lighter_name(budget: str, suffix: str) -> str:
+    """Name of the scene that keeps to a budget of triangles; with no suffix, how such names begin."""
+    return f"meshes/{_safe(budget)}/scene{suffix}"
+
+
 def read_document(folder: Path) -> dict[str, Any]:
     """The manifest of a case folder, as the JSON that it is.
 
@@ -240,6 +246,8 @@ def _items(case: Case, exporter: Exporter) -> Iterator[_Item]:
             yield _Item(f"meshes/{_safe(segment)}{suffix}", "mesh", mesh, segment=segment)
     elif case.scene.meshes:
         yield _Item(f"meshes/scene{suffix}", "scene", case.scene)
+        for budget, scene in case.lighter.items():
+            yield _Item(lighter_name(budget, suffix), "scene", scene)
 
 
 def _label_items(case: Case, suffix: str) -> Iterator[_Item]:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tomosurf import resources
-from tomosurf.data.segmentation import Code, Segment
+from tomosurf.data.segmentation import Code, Role, Segment
 from tomosurf.errors import ConfigError, UnknownNameError
 from tomosurf.frozen import Frozen
 from tomosurf.series_rule import SeriesRule
@@ -27,16 +27,21 @@ class CodeSpec(Frozen):
 
 
 class SegmentSpec(Frozen):
-    """One structure to build: label, name (the mesh's file name), code, sRGB colour 0 to 255."""
+    """One structure to build: label, name (the mesh's file name), code, sRGB colour 0 to 255.
+
+    ``role`` says what must not be lost of it: "lesion" (no piece, however small), "paired" (both pieces), "outline"
+    (the patient's skin, which can carry a face).
+    """
 
     label: int = Field(ge=1, le=65535)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     code: CodeSpec
     colour: tuple[int, int, int]
+    role: Role = ""
 
     def segment(self) -> Segment:
         """The value object that travels through the stages."""
-        return Segment(self.label, self.name, Code(**self.code.model_dump()), self.colour)
+        return Segment(self.label, self.name, Code(**self.code.model_dump()), self.colour, self.role)
 
 
 class Range(Frozen):
@@ -111,7 +116,9 @@ class Protocol(Frozen):
 
     ``refine`` maps segment names to rules; a segment without one is left as it was found. ``exports`` are
     names of mesh exporters. ``field_of_view`` lists segments that may be cut by the edge of the image
-    without a warning (a skin always is).
+    without a warning (a skin always is). ``budgets`` names the lighter scenes to make besides the full one.
+    ``max_total_error_mm`` is how far a surface may be anywhere from the boundary that its segmentation describes,
+    all steps together, before the case is marked *not for use*.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -121,6 +128,8 @@ class Protocol(Frozen):
     refine: dict[str, RefineRule] = Field(default_factory=dict)
     exports: tuple[str, ...] = ("stl", "ply", "glb")
     field_of_view: tuple[str, ...] = ()
+    budgets: tuple[Literal["web", "headset"], ...] = ()
+    max_total_error_mm: float = Field(default=1.0, gt=0)
 
     def digest(self) -> str:
         """SHA-256 of the protocol's meaning: comments and key order don't count."""

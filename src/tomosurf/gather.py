@@ -11,8 +11,10 @@ from typing import Any
 from tomosurf import __version__
 from tomosurf.config import Protocol
 from tomosurf.data.case import Case, InputFile
-from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.face import Face, FacePolicy
+from tomosurf.data.mesh import Reliability, Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
+from tomosurf.data.survival import Loss
 from tomosurf.data.volume import Policy, Volume
 
 SIDES: Mapping[str, str] = {"L": "left", "R": "right"}
@@ -22,32 +24,51 @@ Result = tuple[Protocol, Segmentation, Scene]
 
 
 def gather(case: Case, results: Sequence[Result]) -> Case:
-    """``case`` with the segmentations, scene and measurements of ``results``.
+    """``case`` with the segmentations, scene and measurements of ``results``, all that is known at each vertex.
 
     A structure that two jobs found under one name gets its side from the series' Laterality (``_left``,
     ``_right``), else a number (``_2``). Labels count on from one job to the next.
     """
+    from tomosurf.surface.decimate import Target
+    from tomosurf.surface.describe import basis_of, describe, reliability_of
+    from tomosurf.surface.lighter import BUDGETS, lighter
     from tomosurf.surface.measure import measure
 
     segmentations: list[Segmentation] = []
     meshes: list[SurfaceMesh] = []
+    volumes = {volume.series: volume for volume in case.volumes}
+    reliability: dict[str, Reliability] = {}
+    losses: list[Loss] = []
+    faces: list[Face] = []
     may_be_cut: set[str] = set()
+    most_error: dict[str, float] = {}
     names = _names(case.volumes, results)
     top = 0
     for (protocol, segmentation, scene), renaming in zip(results, names, strict=True):
         renamed = segmentation.renamed(renaming, top)
         by_label = {segment.label - top: segment for segment in renamed.segments}
         segmentations.append(renamed)
-        meshes += [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in scene.meshes]
+        faces += [replace(face, segment=renaming[face.segment]) for face in scene.faces]
+        losses += [replace(loss, segment=renaming[loss.segment]) for loss in scene.losses]
+        described = describe(scene, segmentation, volumes.get(segmentation.series))
+        own = [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in described.meshes]
+        reliability |= {mesh.segment.name: reliability_of(mesh, basis_of(segmentation)) for mesh in own}
+        meshes += own
         may_be_cut |= {renaming[name] for name in protocol.field_of_view if name in renaming}
+        most_error |= {segment.name: protocol.max_total_error_mm for segment in renamed.segments}
         top = max((segment.label for segment in renamed.segments), default=top)
     geometry = case.volumes[0].geometry if case.volumes else None
+    budgets = dict.fromkeys(budget for protocol, _, _ in results for budget in protocol.budgets)
+    gathered = Scene(tuple(meshes), geometry, tuple(losses), tuple(faces))
     return replace(
         case,
         segmentations=tuple(segmentations),
-        scene=Scene(tuple(meshes), geometry),
+        scene=gathered,
         measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
+        reliability=reliability,
         may_be_cut=frozenset(may_be_cut),
+        lighter={budget: lighter(gathered, Target(BUDGETS[budget])) for budget in budgets},
+        most_error_mm=most_error,
     )
 
 
@@ -86,8 +107,9 @@ def identity_of(
     protocols: Sequence[Protocol],
     segmentations: Sequence[Segmentation],
     policy: Policy = "strict",
+    face: FacePolicy = "refuse",
 ) -> str:
-    """12 hexadecimal digits of what determines a case: slices, protocols, models, policy, tomosurf's version.
+    """12 hexadecimal digits of what determines a case: slices, protocols, models, policies, tomosurf's version.
 
     The same slices and protocols give the same folder; another model, protocol or policy gives another beside
     it.
@@ -101,5 +123,7 @@ def identity_of(
     }
     if policy != "strict":
         content["policy"] = policy
+    if face != "refuse":
+        content["face"] = face
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf import dicom_seg, itk_file, seg_nrrd
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Code, Segment, Segmentation
 from tomosurf.data.volume import Volume
@@ -36,11 +37,17 @@ def read_volume(path: Path, modality: str) -> Volume:
 
 
 def read_labels(path: Path) -> Segmentation:
-    """One label map; segments are named ``label_<n>``, with evenly spread colours.
+    """One label map. Segments of a .seg.nrrd or a DICOM Segmentation keep their names, codes and colours; others
+    are named ``label_<n>``, with evenly spread colours.
 
     Raises:
-        InputRefused: unreadable, not 3D, not whole numbers from 0 to 65535, or without any label.
+        InputRefused: unreadable, not 3D, not whole numbers from 0 to 65535, without any label, with segments that
+            overlap, or with frames that can't be placed.
     """
+    if path.name.endswith(seg_nrrd.SUFFIX) and path.is_file():
+        return seg_nrrd.read(path)
+    if path.is_file() and (path.suffix == ".dcm" or not path.suffix) and dicom_seg.is_dicom(path):
+        return dicom_seg.read(path)
     labels, geometry = read_label_voxels(path)
     values = [int(value) for value in np.unique(labels) if value]
     if not values:
@@ -83,7 +90,10 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
 
             return read(path)
         if path.suffix in ITK:
-            return _read_itk(path)
+            image = itk_file.read(path)
+            if len(image.layers) != 1:
+                raise InputRefused("bad_geometry", "one value a voxel is needed", files=(path.name,))
+            return image.layers[0], image.geometry
     except GeometryError as error:
         raise InputRefused("bad_geometry", str(error), files=(path.name,)) from error
     raise InputRefused(
@@ -92,19 +102,3 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
         advice="convert the image",
         files=(path.name,),
     )
-
-
-def _read_itk(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """What ITK reads is LPS already."""
-    import SimpleITK
-
-    try:
-        image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputRefused("unreadable_file", "ITK can't read this file", files=(path.name,)) from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputRefused("bad_geometry", "a 3D image with one value a voxel is needed", files=(path.name,))
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    return SimpleITK.GetArrayFromImage(image).T, Geometry(image.GetSize(), affine)

@@ -24,6 +24,7 @@ from tomosurf.config import (
 )
 from tomosurf.data.case import Case, InputFile, SeriesChoice
 from tomosurf.data.codes import notice
+from tomosurf.data.face import FacePolicy
 from tomosurf.data.manifest import Manifest, plain
 from tomosurf.data.mesh import Scene
 from tomosurf.data.notice import Notice
@@ -52,6 +53,8 @@ class RunOptions:
             interpolates within limits, and says so in the manifest.
         isolated: whether networks run in a process of their own, which can be stopped and can't end this one.
         engine: holds networks from case to case; None: :func:`run` makes one, a single step does without.
+        face: what happens to surfaces that show a face: "refuse" leaves them out, "blunt" hides the features,
+            "keep" writes them as they are.
         precision, mirror: how networks compute, as in :class:`~tomosurf.segment.options.SegmentOptions`.
     """
 
@@ -63,6 +66,7 @@ class RunOptions:
     engine: Engine | None = None
     precision: Literal["auto", "float32"] = "auto"
     mirror: bool = False
+    face: FacePolicy = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,22 +320,71 @@ def clean_up(
     return own
 
 
-def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
-    """Clean up, contour, and let the margins go."""
+def surfaces_of(
+    segmentation: Segmentation,
+    protocol: Protocol,
+    progress: Progress = silent,
+    face: FacePolicy = "refuse",
+) -> Surfaces:
+    """Clean up, guard faces, contour, measure, follow every piece through all of it, and let the margins go."""
     from tomosurf.refine.refine import refine
-    from tomosurf.surface.extract import extract
+    from tomosurf.survival import lost_between, lost_to_labels
 
     refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
+    losses = (*lost_to_labels(segmentation), *lost_between(segmentation, refined))
     del segmentation
-    scene = extract(refined, progress)
-    return Surfaces(refined.without_margins(), scene)
+    made = surfaces_of_labels(refined, progress, face)
+    return replace(made, scene=replace(made.scene, losses=(*losses, *made.scene.losses)))
+
+
+def surfaces_of_labels(
+    segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
+) -> Surfaces:
+    """The same without clean-up, for a label map as it is, anyone's included."""
+    from tomosurf.refine.face import guard_faces
+    from tomosurf.surface.error import with_errors
+    from tomosurf.surface.extract import extract
+    from tomosurf.survival import lost_to_surfaces
+
+    guarded, faces = guard_faces(segmentation, face)
+    scene = with_errors(extract(guarded, progress), guarded)
+    scene = replace(scene, losses=lost_to_surfaces(guarded, scene), faces=faces)
+    return Surfaces(guarded.without_margins(), shown(scene))
+
+
+def case_of_labels(
+    segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
+) -> Case:
+    """A label map without its images as a case: surfaces, measured and checked; no study, no files."""
+    from tomosurf.qc.run import run_checks
+    from tomosurf.surface.describe import basis_of, describe, reliability_of
+    from tomosurf.surface.measure import measure
+
+    made = surfaces_of_labels(segmentation, progress, face)
+    scene = describe(made.scene, made.segmentation, None)
+    basis = basis_of(made.segmentation)
+    case = Case(
+        "",
+        "",
+        segmentations=(made.segmentation,),
+        scene=scene,
+        measurements={mesh.segment.name: measure(mesh) for mesh in scene.meshes},
+        reliability={mesh.segment.name: reliability_of(mesh, basis) for mesh in scene.meshes},
+    )
+    return replace(case, findings=run_checks(case))
+
+
+def shown(scene: Scene) -> Scene:
+    """``scene`` without the surfaces that are withheld."""
+    withheld = {face.segment for face in scene.faces if face.action == "withheld"}
+    return replace(scene, meshes=tuple(mesh for mesh in scene.meshes if mesh.segment.name not in withheld))
 
 
 def build_surfaces(
     volume: Volume, protocol: Protocol, options: RunOptions, progress: Progress = silent
 ) -> Surfaces:
     """One job: segment, refine, extract."""
-    return surfaces_of(segment_volume(volume, protocol, options, progress), protocol, progress)
+    return surfaces_of(segment_volume(volume, protocol, options, progress), protocol, progress, options.face)
 
 
 def gather_case(
@@ -344,7 +397,9 @@ def gather_case(
     from tomosurf.qc.run import run_checks
 
     segmentations = [part.segmentation for part in parts]
-    identity = identity_of(case.study, case.inputs, protocols, segmentations, options.policy)
+    identity = identity_of(
+        case.study, case.inputs, protocols, segmentations, policy=options.policy, face=options.face
+    )
     results = [(p, part.segmentation, part.scene) for p, part in zip(protocols, parts, strict=True)]
     case = gather(replace(case, identity=identity), results)
     return replace(case, findings=run_checks(case))

@@ -59,7 +59,9 @@ EXPORTERS = Registry(
     {
         "stl": "tomosurf.export.stl:EXPORTER",
         "ply": "tomosurf.export.ply:EXPORTER",
+        "vtp": "tomosurf.export.vtp:EXPORTER",
         "glb": "tomosurf.export.glb:EXPORTER",
+        "glb-confidence": "tomosurf.export.glb_confidence:EXPORTER",
         "nifti": "tomosurf.export.nifti:EXPORTER",
         "nifti-labels": "tomosurf.export.nifti:LABELS_EXPORTER",
     },
@@ -75,6 +77,9 @@ CHECKS = Registry(
         "closed_surface": "tomosurf.qc.closed_surface:check",
         "mesh_volume": "tomosurf.qc.mesh_volume:check",
         "field_of_view": "tomosurf.qc.field_of_view:check",
+        "total_error": "tomosurf.qc.total_error:check",
+        "survival": "tomosurf.qc.survival:check",
+        "face": "tomosurf.qc.face:check",
     },
 )
 

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.data.budget import ErrorBudget
+from tomosurf.data.face import Face
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Code, Doubt, Margin, Segment, Segmentation
+from tomosurf.data.survival import Loss
 from tomosurf.data.volume import LedgerEntry, Volume
 from tomosurf.whole_file import whole_file
 
@@ -109,8 +112,12 @@ def save_scene(scene: Scene, path: Path) -> Path:
     for number, mesh in enumerate(scene.meshes):
         arrays[f"{number}_vertices"], arrays[f"{number}_faces"] = mesh.vertices, mesh.faces
         arrays.update({f"{number}_data_{name}": data for name, data in mesh.vertex_data.items()})
-        entries.append({"segment": _segment_meta(mesh.segment), "vertex_data": sorted(mesh.vertex_data)})
-    meta: dict[str, Any] = {"meshes": entries, "geometry": None}
+        error = None if mesh.error is None else mesh.error.as_dict()
+        about = {"segment": _segment_meta(mesh.segment), "vertex_data": sorted(mesh.vertex_data)}
+        entries.append({**about, "error": error})
+    losses = [loss.as_dict() for loss in scene.losses]
+    meta: dict[str, Any] = {"meshes": entries, "geometry": None, "losses": losses}
+    meta["faces"] = [face.as_dict() for face in scene.faces]
     if scene.geometry is not None:
         meta["geometry"] = {"shape": list(scene.geometry.shape), **_geometry_meta(scene.geometry)}
         arrays["affine"] = scene.geometry.affine
@@ -126,12 +133,14 @@ def load_scene(path: Path) -> Scene:
             arrays[f"{number}_faces"],
             _segment(entry["segment"]),
             {name: arrays[f"{number}_data_{name}"] for name in entry["vertex_data"]},
+            None if entry["error"] is None else ErrorBudget.from_dict(entry["error"]),
         )
         for number, entry in enumerate(meta["meshes"])
     )
     grid = meta["geometry"]
     geometry = None if grid is None else _geometry(grid, tuple(grid["shape"]), arrays["affine"])
-    return Scene(meshes, geometry)
+    losses = tuple(Loss.from_dict(loss) for loss in meta["losses"])
+    return Scene(meshes, geometry, losses, tuple(Face(**face) for face in meta["faces"]))
 
 
 def _geometry_meta(geometry: Geometry) -> dict[str, str]:
@@ -149,12 +158,13 @@ def _segment_meta(segment: Segment) -> dict[str, Any]:
         "name": segment.name,
         "code": {"value": code.value, "meaning": code.meaning, "scheme": code.scheme},
         "colour": list(segment.colour),
+        "role": segment.role,
     }
 
 
 def _segment(meta: Mapping[str, Any]) -> Segment:
     red, green, blue = meta["colour"]
-    return Segment(meta["label"], meta["name"], Code(**meta["code"]), (red, green, blue))
+    return Segment(meta["label"], meta["name"], Code(**meta["code"]), (red, green, blue), meta["role"])
 
 
 def _write(path: Path, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:

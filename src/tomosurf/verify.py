@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tomosurf import __version__, case_folder
 from tomosurf.config import Protocol, parse
 from tomosurf.data.case import Case
+from tomosurf.data.face import FacePolicy
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.manifest import Artifact, LabelsRecord, Manifest, VolumeRecord, plain, seal_of
 from tomosurf.data.mesh import Scene
@@ -184,7 +185,7 @@ def _surfaces(case: Case, manifest: Manifest, protocols: dict[str, Protocol], pr
     results: list[tuple[Protocol, Segmentation, Scene]] = []
     for labels in manifest.labels:
         protocol = protocols[labels.protocol]
-        part = build_surfaces(volumes[labels.series], protocol, _as_before(labels), progress)
+        part = build_surfaces(volumes[labels.series], protocol, _as_before(manifest, labels), progress)
         results.append((protocol, part.segmentation, part.scene))
     return gather(case, results)
 
@@ -215,10 +216,12 @@ def _other_surroundings(manifest: Manifest) -> Iterator[str]:
         yield f"made on {manifest.environment.device}; the device here may be another"
 
 
-def _as_before(labels: LabelsRecord) -> RunOptions:
-    """The choices about a network that its provenance tells of."""
+def _as_before(manifest: Manifest, labels: LabelsRecord) -> RunOptions:
+    """The choices about a network that its provenance tells of, and about faces that the manifest does."""
     from tomosurf.pipeline import RunOptions
 
     told = labels.provenance
     strict: Literal["auto", "float32"] = "float32" if told.get("precision") == "float32" else "auto"
-    return RunOptions(precision=strict, mirror=bool(told.get("mirrored_axes")))
+    done = {face.action for face in manifest.faces}
+    face: FacePolicy = "blunt" if "blunted" in done else "keep" if "kept" in done else "refuse"
+    return RunOptions(precision=strict, mirror=bool(told.get("mirrored_axes")), face=face)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 
 from tomosurf.commands import (
+    access,
     deidentify,
     demo,
     doctor,
@@ -31,6 +32,7 @@ COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
         "deidentify": deidentify,
         "segment": segment,
         "surface": surface,
+        "access": access,
         "validate": validate,
         "models": models,
         "protocols": protocols,

@@ -30,7 +30,18 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", metavar="NAMES", help="mesh formats, comma-separated; default: the protocol's"
     )
+    add_face(parser)
     parser.add_argument("--no-pictures", action="store_true", help="leave out the rendered views")
+
+
+def add_face(parser: ArgumentParser) -> None:
+    """The argument ``--face``, the same for all commands that make surfaces."""
+    parser.add_argument(
+        "--face",
+        choices=("refuse", "blunt", "keep"),
+        default="refuse",
+        help="a skin that shows a face: leave it out, write it without features, or write it as it is",
+    )
 
 
 def add_network(parser: ArgumentParser) -> None:
@@ -106,6 +117,7 @@ def execute(arguments: Namespace, console: Console) -> int:
         arguments.isolated,
         precision=arguments.precision,
         mirror=arguments.mirror,
+        face=arguments.face,
     )
     with console.progress() as progress:
         outcome = run(arguments.input, arguments.output, protocols, options, progress)

@@ -62,7 +62,22 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--gate", type=Path, metavar="FILE", help="YAML file with bounds; a broken one gives exit code 4"
     )
+    parser.add_argument(
+        "--fold",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="EARLIER",
+        help="output folder of another fold's run on the same cases; a reference is then suspicious only when all "
+        "are against it; repeatable",
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; each loads the model")
+    parser.add_argument(
+        "--dask",
+        default="",
+        metavar="ADDRESS",
+        help="of a Dask scheduler, tcp://HOST:8786: its workers score the cases; needs the extra dask",
+    )
     parser.add_argument("--keep", action="store_true", help="write every predicted label map")
     add_device(parser)
 
@@ -87,9 +102,11 @@ def execute(arguments: Namespace, console: Console) -> int:
         "keep": arguments.keep,
         "device": arguments.device,
         "workers": arguments.workers,
+        "scheduler": arguments.dask,
     }
     options = parse(ValidateOptions, wanted, "options")
-    judgement = Judgement(arguments.compare, load_gate(arguments.gate) if arguments.gate else None)
+    gate = load_gate(arguments.gate) if arguments.gate else None
+    judgement = Judgement(arguments.compare, gate, tuple(arguments.fold))
     began = time.perf_counter()
     with console.progress() as progress:
         outcome = validate(

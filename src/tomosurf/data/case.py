@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tomosurf.data.finding import Finding
-from tomosurf.data.mesh import Measurements, Scene
+from tomosurf.data.mesh import Measurements, Reliability, Scene
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segment, Segmentation
 from tomosurf.data.volume import Volume
@@ -48,7 +48,9 @@ class Case:
     ``series`` it carries. Labels and segment names are unique over the whole case. ``measurements`` maps
     segment names to what was measured on their meshes, once, after extraction. ``may_be_cut`` names the
     segments that the edge of the image may cut without a warning, as their protocols say. ``notices`` is what
-    was said about this study's input, ``selection`` why each of its series was or wasn't taken.
+    was said about this study's input, ``selection`` why each of its series was or wasn't taken. ``lighter`` maps a
+    budget's name ("web", "headset") to the scene with fewer triangles, ``most_error_mm`` a segment's name to the
+    largest error that its protocol allows, ``reliability`` to how far its surface can be trusted.
     """
 
     study: str
@@ -62,9 +64,13 @@ class Case:
     may_be_cut: frozenset[str] = frozenset()
     notices: tuple[Notice, ...] = ()
     selection: tuple[SeriesChoice, ...] = ()
+    lighter: Mapping[str, Scene] = field(default_factory=dict)
+    most_error_mm: Mapping[str, float] = field(default_factory=dict)
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "measurements", MappingProxyType(dict(self.measurements)))
+        for name in ("measurements", "lighter", "most_error_mm", "reliability"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -238,6 +238,12 @@ _TABLE = (
         "Send the stacks apart: several reconstructions or phases share one series.",
     ),
     IngestCode(
+        "overlapping_segments",
+        ("refused",),
+        "Two segments of one file claim the same voxel, and a label map gives a voxel one label.",
+        "Export segments that overlap to files of their own.",
+    ),
+    IngestCode(
         "pixel_padding",
         ("ledger",),
         "Voxels carry the Pixel Padding Value: nothing was measured there. They are marked in the volume.",

@@ -15,6 +15,9 @@ from tomosurf.data.mesh import SurfaceMesh
 from tomosurf.data.segmentation import Segment
 from tomosurf.errors import DataError
 
+PINCHED = "pinched"
+"""Vertex data of a complex: 1 where some label's surface may touch itself in that vertex alone."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceComplex:
@@ -66,7 +69,9 @@ class SurfaceComplex:
     def mesh(self, segment: Segment) -> SurfaceMesh:
         """The surface of one label, wound outwards, with the vertices that it uses in the complex's order.
 
-        Vertices and their data are copies of the complex's, so that two neighbours' walls are equal to the bit.
+        Vertices and their data are copies of the complex's, so that two neighbours' walls are equal to the bit. A
+        vertex at which the surface touches itself (marked in the complex's vertex data as ``pinched``) is there
+        once for each of the parts that meet, so that the mesh is 2-manifold; the copies come last.
         """
         first = self.sides[:, 0] == segment.label
         second = self.sides[:, 1] == segment.label
@@ -76,5 +81,41 @@ class SurfaceComplex:
         used = np.zeros(len(self.vertices), bool)
         used[faces] = True
         places = np.cumsum(used, dtype=np.int32) - 1
-        data = {name: values[used] for name, values in self.vertex_data.items()}
-        return SurfaceMesh(self.vertices[used], places[faces], segment, data)
+        faces = places[faces]
+        origins = np.flatnonzero(used)
+        if PINCHED in self.vertex_data:
+            faces, origins = _parted(faces, origins, self.vertex_data[PINCHED][origins] != 0)
+        data = {name: values[origins] for name, values in self.vertex_data.items() if name != PINCHED}
+        return SurfaceMesh(self.vertices[origins], faces, segment, data)
+
+
+def _parted(
+    faces: NDArray[np.int32], origins: NDArray[np.intp], pinched: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """The faces with a vertex of its own for each fan around a pinched one, and the origins of all vertices."""
+    touching = np.flatnonzero(pinched[faces].any(axis=1))
+    added: list[int] = []
+    for vertex in np.unique(faces[touching][pinched[faces[touching]]]).tolist():
+        around = touching[(faces[touching] == vertex).any(axis=1)]
+        fans = _fans(faces[around], vertex)
+        for fan in fans[1:]:
+            rows = faces[around[fan]]
+            rows[rows == vertex] = len(origins) + len(added)
+            faces[around[fan]] = rows
+            added.append(int(origins[vertex]))
+    return faces, np.concatenate([origins, np.array(added, origins.dtype)])
+
+
+def _fans(faces: NDArray[np.int32], vertex: int) -> list[list[int]]:
+    """Which of the faces around a vertex hang together by edges at it."""
+    fans: list[list[int]] = []
+    left = {n: {int(corner) for corner in face} - {vertex} for n, face in enumerate(faces)}
+    while left:
+        start, rim = left.popitem()
+        fan = [start]
+        while more := [n for n, corners in left.items() if corners & rim]:
+            for n in more:
+                rim |= left.pop(n)
+            fan += more
+        fans.append(sorted(fan))
+    return sorted(fans)

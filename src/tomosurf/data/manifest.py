@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tomosurf.data.case import InputFile, SeriesChoice
+from tomosurf.data.face import Face
 from tomosurf.data.finding import Finding
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Code, Segment
@@ -102,7 +103,11 @@ class LabelsRecord:
 
 @dataclass(frozen=True, slots=True)
 class MeshRecord:
-    """A structure's surface, its measurements, and its files by format."""
+    """A structure's surface, its measurements, its files by format, and its error budget (empty: not measured).
+
+    ``area_mm2`` is the structure's own, ``cut_area_mm2`` that of the patch where the image ends. ``reliability``
+    holds the fields of :class:`tomosurf.data.mesh.Reliability`.
+    """
 
     segment: str
     label: int
@@ -111,6 +116,19 @@ class MeshRecord:
     triangles: int
     closed: bool
     files: Mapping[str, str]
+    cut_area_mm2: float
+    reliability: Mapping[str, Any]
+    error: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LighterRecord:
+    """A scene with fewer triangles: its budget's name, its files by format, and each structure's error."""
+
+    budget: str
+    triangles: int
+    files: Mapping[str, str]
+    meshes: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +161,12 @@ class Manifest:
     models: tuple[ModelRecord, ...]
     labels: tuple[LabelsRecord, ...]
     meshes: tuple[MeshRecord, ...]
+    lighter: tuple[LighterRecord, ...]
     findings: tuple[Finding, ...]
     notices: tuple[Notice, ...]
     outputs: tuple[Artifact, ...]
     environment: Environment
+    faces: tuple[Face, ...]
     schema_version: int = SCHEMA_VERSION
     statement: str = field(default=STATEMENT)
 
@@ -184,9 +204,11 @@ _SECTIONS: Mapping[str, type] = MappingProxyType(
         "models": ModelRecord,
         "labels": LabelsRecord,
         "meshes": MeshRecord,
+        "lighter": LighterRecord,
         "findings": Finding,
         "notices": Notice,
         "outputs": Artifact,
+        "faces": Face,
     }
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,20 @@ class Code:
     scheme: str = "SCT"
 
 
+Role = Literal["", "lesion", "paired", "outline"]
+"""What must not be lost of a structure: of a lesion no piece, however small; of a paired organ neither of its two
+pieces. An outline is the patient's own surface, which can carry a face."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One structure: its value in the label map, name (also the mesh's file name), code and sRGB colour."""
+    """One structure: its value in the label map, name (also the mesh's file name), code, sRGB colour and role."""
 
     label: int
     name: str
     code: Code
     colour: tuple[int, int, int]
+    role: Role = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.label <= 65535:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,8 @@ from tomosurf.data.mesh import Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segment
 from tomosurf.errors import ExportError
 from tomosurf.export.exporter import Exporter, refuse_empty_scene
+from tomosurf.export.glb_attributes import accessor_of, attributes_of, linear_of
+from tomosurf.surface.normals import vertex_normals
 
 LPS_MM_TO_GLTF = np.array(
     [[0.001, 0.0, 0.0, 0.0], [0.0, 0.0, 0.001, 0.0], [0.0, -0.001, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
@@ -34,19 +37,24 @@ _ROUGHNESS = 0.6
 _FLOAT, _UNSIGNED_INT = 5126, 5125
 _VERTEX_TARGET, _INDEX_TARGET = 34962, 34963
 _GLB_LIMIT = 2**32 - 1
-_CHUNK = 1 << 13  # faces looked at together: what a core's cache holds
 
 
-def write(scene: Scene, path: Path) -> None:
+def write(scene: Scene, path: Path, *, coloured: bool = False) -> None:
     """Write ``scene`` to ``path``: a node, a mesh and a material a segment, smooth normals, uint32 indices.
 
-    The transform stands in the scene's extras, label and code of a segment in its node's extras.
+    The transform stands in the scene's extras, label and code of a segment in its node's extras. Vertex data
+    are attributes of the application (``_CONFIDENCE``), float32; ``coloured`` paints by confidence instead of by
+    segment.
 
     Raises:
         ExportError: the scene or one of its meshes is empty, or the file would pass GLB's 4 GiB.
     """
     refuse_empty_scene(scene)
-    document, length = _document(scene)
+    attributes = [attributes_of(mesh, coloured) for mesh in scene.meshes]
+    document, length = _document(scene, attributes)
+    if coloured:
+        for material in document["materials"]:
+            material["pbrMetallicRoughness"]["baseColorFactor"] = [1.0, 1.0, 1.0, 1.0]
     text = json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("utf-8")
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + length
@@ -59,19 +67,24 @@ def write(scene: Scene, path: Path) -> None:
         file.write(struct.pack("<I4s", length, b"BIN\0"))
         for mesh in scene.meshes:
             _write_arrays(mesh, file)
+        for data in attributes:
+            for values in data.values():
+                file.write(values.tobytes())
 
 
-def _document(scene: Scene) -> tuple[dict[str, Any], int]:
+def _document(scene: Scene, attributes: Sequence[Mapping[str, NDArray[Any]]]) -> tuple[dict[str, Any], int]:
     """The JSON part, and the length in bytes of the binary part that it describes."""
     nodes, meshes, materials = [], [], []
+    named: list[dict[str, int]] = []
     accessors: list[dict[str, Any]] = []
     views: list[dict[str, Any]] = []
     offset = 0
     for number, mesh in enumerate(scene.meshes):
         nodes.append(_node(mesh, number))
         first = len(accessors)
-        attributes = {"POSITION": first, "NORMAL": first + 1}
-        primitive = {"attributes": attributes, "indices": first + 2, "material": number, "mode": 4}
+        own = {"POSITION": first, "NORMAL": first + 1}
+        named.append(own)
+        primitive = {"attributes": own, "indices": first + 2, "material": number, "mode": 4}
         meshes.append({"name": mesh.segment.name, "primitives": [primitive]})
         materials.append(_material(mesh.segment))
         accessors += _accessors(mesh, len(views))
@@ -79,6 +92,14 @@ def _document(scene: Scene) -> tuple[dict[str, Any], int]:
         for length, target in zip(lengths, (_VERTEX_TARGET, _VERTEX_TARGET, _INDEX_TARGET), strict=True):
             views.append({"buffer": 0, "byteOffset": offset, "byteLength": length, "target": target})
             offset += length
+    for owners, data in zip(named, attributes, strict=True):
+        for name, values in data.items():
+            owners[name] = len(accessors)
+            accessors.append(accessor_of(name, values, len(views)))
+            views.append(
+                {"buffer": 0, "byteOffset": offset, "byteLength": values.nbytes, "target": _VERTEX_TARGET}
+            )
+            offset += values.nbytes
     extras = {
         "lps_mm_to_gltf": LPS_MM_TO_GLTF.reshape(-1).tolist(),
         "coordinates": _WORDS,
@@ -111,9 +132,7 @@ def _node(mesh: SurfaceMesh, number: int) -> dict[str, Any]:
 
 def _material(segment: Segment) -> dict[str, Any]:
     """A dull material in the segment's colour; glTF's factors are linear, colours of segments are sRGB."""
-    srgb = np.array(segment.colour) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
-    colour = [*linear.round(6).tolist(), 1.0]
+    colour = [*linear_of(np.array(segment.colour)).round(6).tolist(), 1.0]
     surface = {"baseColorFactor": colour, "metallicFactor": 0.0, "roughnessFactor": _ROUGHNESS}
     return {"name": segment.name, "pbrMetallicRoughness": surface, "doubleSided": False}
 
@@ -152,19 +171,8 @@ def _positions(mesh: SurfaceMesh) -> NDArray[np.float32]:
 
 
 def _normals(mesh: SurfaceMesh) -> NDArray[np.float32]:
-    """Unit vertex normals in glTF axes, little-endian float32: means of the faces', weighted by area."""
-    sums = np.zeros((3, len(mesh.vertices)))
-    for start in range(0, len(mesh.faces), _CHUNK):
-        faces = mesh.faces[start : start + _CHUNK]
-        a, b, c = (mesh.vertices[corner] for corner in faces.T)
-        first = int(faces.min())  # neighbouring faces have neighbouring vertices: a chunk touches a stretch
-        corners = (faces - first).reshape(-1)
-        for axis, across in enumerate(np.cross(b - a, c - a).T):
-            part = np.bincount(corners, np.repeat(across, 3))
-            sums[axis, first : first + len(part)] += part
-    length = np.linalg.norm(sums, axis=0)
-    sums = np.divide(sums, length, out=np.full_like(sums, 3**-0.5), where=length > 0)
-    normals: NDArray[np.float32] = (sums.T @ (LPS_MM_TO_GLTF[:3, :3].T * 1000.0)).astype("<f4")
+    """Unit vertex normals in glTF axes, little-endian float32."""
+    normals: NDArray[np.float32] = (vertex_normals(mesh) @ (LPS_MM_TO_GLTF[:3, :3].T * 1000.0)).astype("<f4")
     return normals
 
 

@@ -24,7 +24,7 @@ def write(mesh: SurfaceMesh, path: Path) -> None:
 
     Rounding to float32 moves a vertex by at most 0.00003 mm where coordinates stay below 512 mm. Two
     vertices that are distinct in the mesh stay distinct, as far as the surface stage made it
-    (:mod:`tomosurf.surface.clearance`), so that readers that merge equal corners find it closed.
+    (:mod:`tomosurf.surface.fractions`), so that readers that merge equal corners find it closed.
 
     Raises:
         ExportError: the mesh has no triangles.

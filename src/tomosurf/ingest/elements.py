@@ -61,14 +61,20 @@ class Elements:
     sequences: dict[int, tuple[bytes, Encoding]] = field(default_factory=dict)
 
 
+STRUCTS = {
+    little: (struct.Struct(order + "HH2sH"), struct.Struct(order + "L"))
+    for little, order in ((True, "<"), (False, ">"))
+}
+"""Tag, VR and 16-bit length; and a 32-bit length: in little endian or not."""
+
+
 class _Cursor:
     """Reads element headers one after the other; raises instead of reading past the end."""
 
     def __init__(self, data: bytes, encoding: Encoding) -> None:
         self.data = data
         self.size = len(data)
-        self.short = struct.Struct(encoding.byte_order + "HH2sH")
-        self._long = struct.Struct(encoding.byte_order + "L")
+        self.short, self._long = STRUCTS[encoding.little]
 
     def header(self, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
         """Tag, VR, length and where the value starts, of the element at ``at``."""

@@ -87,7 +87,7 @@ def read_header(path: Path, *, hashed: bool = True, limit: int = HEADER_LIMIT) -
         InputRefused: unreadable_file, truncated or too_large.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with FileIO(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise refusal("unreadable_file", "the file is empty")

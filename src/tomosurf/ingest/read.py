@@ -18,17 +18,23 @@ from tomosurf.errors import InputRefused
 from tomosurf.ingest.classify import modality_of, not_a_slice
 from tomosurf.ingest.discover import Entry, discover
 from tomosurf.ingest.doubts import Damaged
+from tomosurf.ingest.elements import Elements
 from tomosurf.ingest.group import Groups, Member, grouped
 from tomosurf.ingest.header import Header, NotDicom, read_header
 from tomosurf.ingest.hints import hints_of
 from tomosurf.ingest.instance import instances_of
 from tomosurf.ingest.remains import is_slice, is_uid, remains_of
-from tomosurf.ingest.remembered import forget
+from tomosurf.ingest.remembered import forget, remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import text, texts
 from tomosurf.progress import Progress, silent
 
 STAGE = "ingest"
+UIDS = (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID)
+"""Without these a slice belongs nowhere."""
+
+_Oddity = tuple[str, str, str]
+"""A notice's code, message and attribute."""
 
 
 @dataclass(slots=True)
@@ -146,9 +152,9 @@ def _take(header: Header, entry: Entry, findings: _Findings) -> None:
     elements = header.elements
     study, series = text(elements, Tag.StudyInstanceUID), text(elements, Tag.SeriesInstanceUID)
     try:
-        for tag in (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID):
-            if not text(elements, tag):
-                raise refusal("invalid_uid", f"no {tag.name}", attribute=tag.name)
+        if not (study and series and text(elements, Tag.SOPInstanceUID)):
+            tag = next(tag for tag in UIDS if not text(elements, tag))
+            raise refusal("invalid_uid", f"no {tag.name}", attribute=tag.name)
         hints, laterality = hints_of(elements), text(elements, Tag.Laterality)
         findings.members = tuple(
             Member(
@@ -174,22 +180,31 @@ def _take(header: Header, entry: Entry, findings: _Findings) -> None:
 
 def _oddities(header: Header, name: str, series: str) -> list[Notice]:
     """What is worth knowing about a slice that was taken."""
-    elements = header.elements
-    odd = []
+    odd = list(_shared_oddities(header.elements))
     if header.parsed.nonzero_preamble:
         odd.append(("nonzero_preamble", "a preamble that isn't zero", ""))
-    if "DERIVED" in texts(elements, Tag.ImageType):
-        odd.append(("derived", "derived images", Tag.ImageType.name))
-    if text(elements, Tag.BurnedInAnnotation) == "YES":
-        odd.append(("burned_in_annotation", "text may stand in the pixels", Tag.BurnedInAnnotation.name))
-    for tag in (Tag.StudyInstanceUID, Tag.SeriesInstanceUID, Tag.SOPInstanceUID):
-        uid = text(elements, tag)
-        if not is_uid(uid):
-            odd.append(("invalid_uid", "not written as a UID is", tag.name))
+    if not is_uid(text(header.elements, Tag.SOPInstanceUID)):
+        odd.append(_bad_uid(Tag.SOPInstanceUID))
     return [
         notice(code, message, files=(name,), attribute=attribute, series=series)
         for code, message, attribute in odd
     ]
+
+
+@remembered(Tag.ImageType, Tag.BurnedInAnnotation, Tag.StudyInstanceUID, Tag.SeriesInstanceUID)
+def _shared_oddities(elements: Elements) -> tuple[_Oddity, ...]:
+    """Those that the slices of a series share."""
+    odd = []
+    if "DERIVED" in texts(elements, Tag.ImageType):
+        odd.append(("derived", "derived images", Tag.ImageType.name))
+    if text(elements, Tag.BurnedInAnnotation) == "YES":
+        odd.append(("burned_in_annotation", "text may stand in the pixels", Tag.BurnedInAnnotation.name))
+    odd += [_bad_uid(tag) for tag in UIDS[:2] if not is_uid(text(elements, tag))]
+    return tuple(odd)
+
+
+def _bad_uid(tag: Tag) -> _Oddity:
+    return "invalid_uid", "not written as a UID is", tag.name
 
 
 def _collect(found: list[_Findings], special: list[Notice]) -> Intake:

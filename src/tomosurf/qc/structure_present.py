@@ -12,10 +12,12 @@ def check(case: Case) -> list[Finding]:
 
     What a surgeon should make of it: the structure was looked for and not found. Either it lies outside the
     images, or the method doesn't fit them (contrast, sequence, implant). Its absence from the scene says
-    nothing about the patient. No empty file is written for it.
+    nothing about the patient. No empty file is written for it. A surface that was
+    withheld because it shows a face counts as there.
     """
     findings = []
     surfaces = {mesh.segment.name for mesh in case.scene.meshes if len(mesh.faces)}
+    surfaces |= {face.segment for face in case.scene.faces if face.action == "withheld"}
     for segmentation in case.segmentations:
         counts = voxel_counts(segmentation)
         for segment in segmentation.segments:

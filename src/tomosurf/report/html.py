@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from tomosurf.data.manifest import Manifest
-from tomosurf.report.pictures import VIEWS, Picture
+from tomosurf.data.ramp import STOPS_MM, STOPS_SRGB, UNKNOWN_SRGB
+from tomosurf.report.pictures import CONFIDENCE, VIEWS, Picture
 
 TEMPLATE = "report.html.j2"
 RESAMPLED = ("interpolated_slice", "rectified")
@@ -37,10 +38,16 @@ def page(manifest: Manifest, pictures: Sequence[Picture] = (), trouble: str = ""
     return template.render(
         m=manifest,
         structures=structures(manifest),
+        measured=list(errors(manifest)),
+        lighter_files=[path for scene in manifest.lighter for path in scene.files.values()],
         titles={protocol.name: protocol.title for protocol in manifest.protocols},
-        pictures=[_embedded(picture) for picture in pictures],
+        pictures=[_embedded(picture) for picture in pictures if picture.view != CONFIDENCE],
+        painted=next((_embedded(picture) for picture in pictures if picture.view == CONFIDENCE), None),
+        ramp=[(f"{mm:g}", colour) for mm, colour in zip(STOPS_MM, STOPS_SRGB, strict=True)],
+        unknown=UNKNOWN_SRGB,
         trouble=trouble,
         made_up=made_up(manifest),
+        withheld={face.segment for face in manifest.faces if face.action == "withheld"},
         resampled=any(e["code"] in RESAMPLED for v in manifest.volumes for e in v.ledger),
         counts={s: sum(f.severity == s for f in manifest.findings) for s in ("error", "warning", "info")},
     )
@@ -60,6 +67,32 @@ def structures(manifest: Manifest) -> list[dict[str, Any]]:
         for labels in manifest.labels
         for segment in labels.segments
     ]
+
+
+STEPS: Mapping[str, str] = {
+    "surface": "from the segmentation to the surface",
+    "decimation": "fewer triangles",
+    "rounding": "rounding in files",
+}
+"""Steps of an error budget in words."""
+
+
+def errors(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """One entry a surface whose error was measured, the full ones first: its steps, their sum, and the bound."""
+    full = [("", mesh.segment, mesh.triangles, mesh.error) for mesh in manifest.meshes]
+    less = [
+        (scene.budget, mesh["segment"], mesh["triangles"], mesh["error"])
+        for scene in manifest.lighter
+        for mesh in scene.meshes
+    ]
+    for budget, segment, triangles, error in full + less:
+        if error:
+            lines = [{**step, "step": STEPS.get(step["step"], step["step"])} for step in error["steps"]]
+            lines += [
+                {**error["total"], "step": "in all", "sum": True},
+                {**error["bound"], "step": "with voxels' doubt", "sum": True},
+            ]
+            yield {"budget": budget, "segment": segment, "triangles": triangles, "lines": lines}
 
 
 def made_up(manifest: Manifest) -> dict[str, int]:
@@ -100,4 +133,8 @@ def told(value: Any) -> str:
 
 def _embedded(picture: Picture) -> dict[str, str]:
     data = base64.b64encode(picture.png).decode("ascii")
-    return {"view": picture.view, "where": VIEWS[picture.view], "uri": f"data:image/png;base64,{data}"}
+    return {
+        "view": picture.view,
+        "where": VIEWS.get(picture.view, VIEWS["anterior"]),
+        "uri": f"data:image/png;base64,{data}",
+    }

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from tomosurf import __version__
+from tomosurf.case_folder import lighter_name
 from tomosurf.config import Protocol
 from tomosurf.data.case import Case
 from tomosurf.data.manifest import (
     Artifact,
     Environment,
     LabelsRecord,
+    LighterRecord,
     Manifest,
     MeshRecord,
     ModelRecord,
@@ -23,6 +25,7 @@ from tomosurf.data.manifest import (
     VolumeRecord,
     plain,
 )
+from tomosurf.data.mesh import Reliability, Scene
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import DataError
@@ -76,10 +79,12 @@ def manifest_of(
         models=_models(case.segmentations),
         labels=_label_maps(case, artifacts),
         meshes=_meshes(case, artifacts),
+        lighter=tuple(_lighter(budget, scene, artifacts) for budget, scene in case.lighter.items()),
         findings=case.findings,
         notices=tuple(replace(notice, files=()) for notice in case.notices),  # file names can name a patient
         outputs=tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
         environment=_environment(case.segmentations),
+        faces=case.scene.faces,
     )
 
 
@@ -156,9 +161,29 @@ def _meshes(case: Case, artifacts: Sequence[Artifact]) -> tuple[MeshRecord, ...]
                 triangles=measured.triangles,
                 closed=measured.closed,
                 files={a.format: a.path for a in artifacts if a.kind == "mesh" and a.segment == name},
+                error=mesh.error.as_dict() if mesh.error else {},
+                cut_area_mm2=measured.cut_area_mm2,
+                reliability=plain(case.reliability.get(name, Reliability("none"))),
             )
         )
     return tuple(records)
+
+
+def _lighter(budget: str, scene: Scene, artifacts: Iterable[Artifact]) -> LighterRecord:
+    folder = lighter_name(budget, "")
+    return LighterRecord(
+        budget=budget,
+        triangles=sum(len(mesh.faces) for mesh in scene.meshes),
+        files={a.format: a.path for a in artifacts if a.kind == "scene" and a.path.startswith(folder)},
+        meshes=tuple(
+            {
+                "segment": mesh.segment.name,
+                "triangles": len(mesh.faces),
+                "error": mesh.error.as_dict() if mesh.error else {},
+            }
+            for mesh in scene.meshes
+        ),
+    )
 
 
 def _environment(segmentations: Iterable[Segmentation]) -> Environment:

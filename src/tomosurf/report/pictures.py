@@ -32,6 +32,9 @@ VIEWS: Mapping[str, str] = MappingProxyType(
 )
 """Names of the six views, in the order in which they are shown, and where the eye is."""
 
+CONFIDENCE = "confidence"
+"""Name of the seventh picture: the view from the front, painted by how far each place could move."""
+
 INSTALL = (
     "no OpenGL library that VTK can use was found; on Debian or Ubuntu: apt-get install libegl1 "
     "libgl1-mesa-dri (or libosmesa6), then try again (tomosurf doctor tells)"
@@ -46,7 +49,7 @@ _WITHOUT_DISPLAY = ("vtkEGLRenderWindow", "vtkOSOpenGLRenderWindow")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A PNG of the whole scene; ``view`` is a key of ``VIEWS``."""
+    """A PNG of the whole scene; ``view`` is a key of ``VIEWS``, or ``CONFIDENCE``."""
 
     view: str
     png: bytes
@@ -64,7 +67,8 @@ class Renderer:
 def render(scene: Scene, size: int = 900, timeout_s: float = 120.0) -> tuple[Picture, ...]:
     """Draw ``scene`` from the six standard views, orthographic, all at one scale.
 
-    Each picture carries the marks R, L, A, P, S, I at its edges and a scale bar in mm.
+    Each picture carries the marks R, L, A, P, S, I at its edges and a scale bar in mm. Where some mesh has
+    confidence, a seventh one shows it.
 
     Args:
         scene: what to draw; a scene without meshes gives no pictures.
@@ -80,7 +84,8 @@ def render(scene: Scene, size: int = 900, timeout_s: float = 120.0) -> tuple[Pic
         folder = Path(name)
         store.save_scene(scene, folder / "scene.npz")
         _child(["draw", str(folder / "scene.npz"), str(folder), str(size)], timeout_s)
-        return tuple(Picture(view, (folder / f"{view}.png").read_bytes()) for view in VIEWS)
+        drawn = [view for view in (*VIEWS, CONFIDENCE) if (folder / f"{view}.png").exists()]
+        return tuple(Picture(view, (folder / f"{view}.png").read_bytes()) for view in drawn)
 
 
 def probe(timeout_s: float = 60.0) -> Renderer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow, vtkWindowT
 from tomosurf import store
 from tomosurf.data.mesh import Scene
 from tomosurf.report import overlay, stage
-from tomosurf.report.pictures import VIEWS
+from tomosurf.report.pictures import CONFIDENCE, VIEWS
 
 BACKGROUND = (0.985, 0.987, 0.99)
 
@@ -58,17 +59,24 @@ def describe() -> dict[str, str]:
 
 
 def draw(scene: Scene, folder: Path, size: int) -> None:
-    """Write ``<view>.png`` for every view into ``folder``."""
+    """Write ``<view>.png`` for every view into ``folder``, and the one by confidence where there is some."""
+    _draw_views(scene, folder, size, {view: view for view in VIEWS}, painted=False)
+    if any("confidence" in mesh.vertex_data for mesh in scene.meshes):
+        _draw_views(scene, folder, size, {CONFIDENCE: next(iter(VIEWS))}, painted=True)
+
+
+def _draw_views(scene: Scene, folder: Path, size: int, views: Mapping[str, str], *, painted: bool) -> None:
+    """One picture for each name and view."""
     renderer = vtkRenderer()
     renderer.SetBackground(*BACKGROUND)
     window = _window(renderer, size)
-    bounds = stage.set_up(renderer, scene, size)
+    bounds = stage.set_up(renderer, scene, size, painted=painted)
     marks = overlay.Overlay(renderer, size)
-    for view in VIEWS:
+    for name, view in views.items():
         millimetres = stage.look(renderer, bounds, view)
-        marks.show(view, stage.edge_marks(view), millimetres / size)
+        marks.show(f"{view}, confidence" if painted else view, stage.edge_marks(view), millimetres / size)
         window.Render()
-        _write(window, folder / f"{view}.png")
+        _write(window, folder / f"{name}.png")
 
 
 def _window(renderer: Any, size: int) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 from vtkmodules.vtkRenderingCore import vtkActor, vtkLightKit, vtkPolyDataMapper
 
 from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.ramp import confidence_colours
+from tomosurf.data.views import DIRECTIONS
 
 Vector = NDArray[np.float64]
 
@@ -34,21 +35,12 @@ ENCLOSED_SAMPLES = 64
 FRAME = 1.32
 """Picture width over the scene's largest extent: leaves room for marks and scale bar."""
 
-_DIRECTIONS: Mapping[str, tuple[Sequence[float], Sequence[float]]] = MappingProxyType(
-    {
-        "anterior": ((0, 1, 0), (0, 0, 1)),
-        "posterior": ((0, -1, 0), (0, 0, 1)),
-        "left": ((-1, 0, 0), (0, 0, 1)),
-        "right": ((1, 0, 0), (0, 0, 1)),
-        "superior": ((0, 0, -1), (0, -1, 0)),
-        "inferior": ((0, 0, 1), (0, -1, 0)),
-    }
-)
-"""View to the direction of sight and the direction that is up, both LPS."""
 
+def set_up(renderer: Any, scene: Scene, size: int, *, painted: bool = False) -> NDArray[np.float64]:
+    """Fill ``renderer`` with the meshes and light; the scene's bounds (2, 3), least and largest, LPS mm.
 
-def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
-    """Fill ``renderer`` with the meshes and light; the scene's bounds (2, 3), least and largest, LPS mm."""
+    ``painted`` colours each vertex by its confidence instead of each mesh by its segment.
+    """
     meshes = [mesh for mesh in scene.meshes if len(mesh.faces)]
     bounds = np.array(
         [
@@ -57,10 +49,10 @@ def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
         ]
     )
     pixel_mm = float((bounds[1] - bounds[0]).max()) * FRAME / size
-    surfaces = [_surface(mesh, pixel_mm) for mesh in meshes]
+    surfaces = [_surface(mesh, pixel_mm, painted) for mesh in meshes]
     outer = _enclosing(meshes, surfaces)
     for number, (mesh, surface) in enumerate(zip(meshes, surfaces, strict=True)):
-        renderer.AddViewProp(_actor(mesh, surface, number in outer))
+        renderer.AddViewProp(_actor(mesh, surface, number in outer, painted))
     light = vtkLightKit()
     light.SetKeyLightIntensity(0.86)
     light.SetKeyLightWarmth(0.5)
@@ -73,7 +65,7 @@ def set_up(renderer: Any, scene: Scene, size: int) -> NDArray[np.float64]:
 
 def look(renderer: Any, bounds: NDArray[np.float64], view: str) -> float:
     """Place an orthographic camera for ``view``; returns how many mm the picture is wide and high."""
-    sight, up = (np.array(direction, np.float64) for direction in _DIRECTIONS[view])
+    sight, up = (np.array(direction, np.float64) for direction in DIRECTIONS[view])
     centre = bounds.mean(axis=0)
     reach = float(np.linalg.norm(bounds[1] - bounds[0])) + 1.0
     width = max(float((bounds[1] - bounds[0]).max()), 1e-3) * FRAME
@@ -93,7 +85,7 @@ def edge_marks(view: str) -> tuple[str, str, str, str]:
     >>> edge_marks("anterior")
     ('R', 'L', 'S', 'I')
     """
-    sight, up = (np.array(direction, np.float64) for direction in _DIRECTIONS[view])
+    sight, up = (np.array(direction, np.float64) for direction in DIRECTIONS[view])
     right: Vector = np.cross(sight, up)
     return _letter(-right), _letter(right), _letter(up), _letter(-up)
 
@@ -103,7 +95,7 @@ def _letter(direction: Vector) -> str:
     return ("RL", "AP", "IS")[axis][int(direction[axis] > 0)]
 
 
-def _surface(mesh: SurfaceMesh, pixel_mm: float) -> Any:
+def _surface(mesh: SurfaceMesh, pixel_mm: float, painted: bool) -> Any:
     """A mesh as VTK's poly data with normals, coarsened to the pictures' resolution when it is large."""
     points = vtkPoints()
     points.SetData(numpy_to_vtk(mesh.vertices.astype(np.float32)))
@@ -113,6 +105,10 @@ def _surface(mesh: SurfaceMesh, pixel_mm: float) -> Any:
     surface = vtkPolyData()
     surface.SetPoints(points)
     surface.SetPolys(cells)
+    if painted:
+        colours = numpy_to_vtk(_paint(mesh), deep=True)
+        colours.SetName("colours")
+        surface.GetPointData().SetScalars(colours)
     if len(mesh.faces) > MOST_TRIANGLES:
         surface = _coarsened(surface, np.ptp(mesh.vertices, axis=0), pixel_mm)
     normals = vtkPolyDataNormals()
@@ -121,6 +117,12 @@ def _surface(mesh: SurfaceMesh, pixel_mm: float) -> Any:
     normals.ConsistencyOff()
     normals.Update()
     return normals.GetOutput()
+
+
+def _paint(mesh: SurfaceMesh) -> NDArray[np.uint8]:
+    """(n, 3) sRGB of each vertex by its confidence."""
+    unknown = np.full(len(mesh.vertices), np.nan)
+    return confidence_colours(mesh.vertex_data.get("confidence", unknown))
 
 
 def _coarsened(surface: Any, extent: Vector, pixel_mm: float) -> Any:
@@ -134,10 +136,14 @@ def _coarsened(surface: Any, extent: Vector, pixel_mm: float) -> Any:
     return decimation.GetOutput()
 
 
-def _actor(mesh: SurfaceMesh, surface: Any, see_through: bool) -> Any:
+def _actor(mesh: SurfaceMesh, surface: Any, see_through: bool, painted: bool) -> Any:
     mapper = vtkPolyDataMapper()
     mapper.SetInputData(surface)
-    mapper.ScalarVisibilityOff()
+    if painted:
+        mapper.SetScalarModeToUsePointData()
+        mapper.SetColorModeToDirectScalars()
+    else:
+        mapper.ScalarVisibilityOff()
     actor = vtkActor()
     actor.SetMapper(mapper)
     look = actor.GetProperty()

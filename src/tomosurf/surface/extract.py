@@ -1,22 +1,21 @@
-"""Segmentation to Scene: one closed surface for every structure that was found."""
+"""Segmentation to Scene: one closed surface for every structure that was found, walls shared by neighbours."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tomosurf.data.geometry import Geometry
+from tomosurf.data.complex import SurfaceComplex
 from tomosurf.data.mesh import Scene, SurfaceMesh
-from tomosurf.data.segmentation import Margin, Segment, Segmentation
-from tomosurf.errors import DataError
+from tomosurf.data.segmentation import Segmentation
 from tomosurf.progress import Progress, silent
-from tomosurf.surface.border import beyond, close, padded, refuse_cut
-from tomosurf.surface.clearance import keep_clear_of_lattice
-from tomosurf.surface.contour import contour
-from tomosurf.surface.mask import WindowedSinc, mask_surface
-
-Triangles = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]
-"""Points in index coordinates, faces, and for each point whether it closes the surface at the border."""
+from tomosurf.surface.crossings import Crossings, find_crossings
+from tomosurf.surface.fractions import pulls_of
+from tomosurf.surface.lattice import Lattice, lattices_of
+from tomosurf.surface.mask import WindowedSinc, smoothed
+from tomosurf.surface.triangulate import Triangulation, triangulate
 
 
 def extract(
@@ -24,69 +23,87 @@ def extract(
 ) -> Scene:
     """The surfaces of all segments that have a voxel, in LPS mm, in the order of the segments' labels.
 
-    A surface is the zero level of the segment's margin, on the margin's own grid; the label map's stairs
-    never enter. A segment without a margin (an imported mask), or whose margin is nowhere inside (a
-    structure that slips through a coarser grid), gets its mask's surface, smoothed as ``smoothing`` says.
+    See :func:`extract_complexes`, of which these are the meshes.
+    """
+    complexes = extract_complexes(segmentation, progress, smoothing=smoothing)
+    return scene_of(segmentation, complexes)
 
-    Every mesh is closed and 2-manifold, also after its vertices are rounded to float32 and merged where
-    equal; faces are counter-clockwise seen from outside for every affine. Where a structure reaches the end
-    of the image the surface closes on the outer face of the border voxels (those of the margin's grid),
-    and ``fov_cut`` is 1 there.
 
-    Memory: beside the segmentation, one copy of a margin (or a byte a voxel of a mask's box) at a time, a
-    quarter of it for VTK, and about 50 bytes a triangle while one mesh is made, of which 24 are kept. With
-    one margin as large as the volume that is about 3.5 float32 volumes in all for a process that also holds
-    the labels and a bone surface of 2.3 million triangles.
+def scene_of(segmentation: Segmentation, complexes: tuple[SurfaceComplex, ...]) -> Scene:
+    """The mesh of each segment that has a surface in one of the complexes, in the order of labels."""
+    owners = {label: complex_ for complex_ in complexes for label in complex_.labels}
+    meshes: list[SurfaceMesh] = []
+    for segment in sorted(segmentation.segments, key=lambda segment: segment.label):
+        if segment.label in owners:
+            meshes.append(owners[segment.label].mesh(segment))
+    return Scene(tuple(meshes), segmentation.geometry)
+
+
+def extract_complexes(
+    segmentation: Segmentation, progress: Progress = silent, *, smoothing: WindowedSinc | None = None
+) -> tuple[SurfaceComplex, ...]:
+    """All walls of a segmentation: one complex for each lattice that its margins lie on, one for mere masks.
+
+    A wall runs where the margins of the two labels beside it pull equally; the label map's stairs never enter.
+    Segments without a margin (an imported mask), or whose margin is nowhere inside (a structure that slips
+    through a coarser grid), get walls half way between voxels, smoothed as ``smoothing`` says.
+
+    Every label's surface is closed, also after its vertices are rounded to float32 and merged where equal, and is
+    wound outwards for every affine. Where a structure reaches the end of the image the surface closes on the
+    outer face of the border voxels (those of the margin's grid), and ``fov_cut`` (uint8) is 1 there. ``slope``
+    (float32) is the margin's change per mm across the wall, NaN where unknown.
 
     Raises:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
     """
-    from scipy.ndimage import find_objects
-
-    smoothing = WindowedSinc() if smoothing is None else smoothing
-    segments = sorted(segmentation.segments, key=lambda segment: segment.label)
-    boxes = find_objects(segmentation.labels.T, max((s.label for s in segments), default=0))
-    meshes = []
-    for done, segment in enumerate(segments):
-        progress("surface", done / len(segments))
-        box = boxes[segment.label - 1] if segment.label <= len(boxes) else None
-        if box is None:
-            continue
-        meshes.append(_surface(segmentation, segment, box[::-1], smoothing))
+    progress("surface", 0.0)
+    lattices = lattices_of(segmentation)
+    complexes = []
+    for done, lattice in enumerate(lattices):
+        complexes.append(_walls(lattice, WindowedSinc() if smoothing is None else smoothing))
+        progress("surface", (done + 1) / len(lattices))
     progress("surface", 1.0)
-    return Scene(tuple(meshes), segmentation.geometry)
+    return tuple(complexes)
 
 
-def _surface(
-    segmentation: Segmentation, segment: Segment, box: tuple[slice, ...], smoothing: WindowedSinc
-) -> SurfaceMesh:
-    """One segment's mesh: from its margin where there is one with an inside, else from its mask."""
-    margin = segmentation.margins.get(segment.label)
-    if margin is not None:
-        refuse_cut(margin, segmentation.geometry, segment.name)
-        triangles = _margin_surface(margin, segment.name)
-        if len(triangles[1]):
-            return _placed(triangles, margin.geometry, segment)
-    triangles = mask_surface(segmentation.labels, segment.label, box, smoothing)
-    return _placed(triangles, segmentation.geometry, segment)
+def _walls(lattice: Lattice, smoothing: WindowedSinc) -> SurfaceComplex:
+    """The complex of one lattice."""
+    crossings = find_crossings(lattice.labels)
+    if lattice.margins:
+        pulls = pulls_of(lattice, crossings)
+        found = triangulate(lattice.labels, crossings, _by_axis(pulls.fractions(), crossings), pulls.slope)
+        cut = _beyond(found.points, lattice)
+        cut[: len(crossings)] |= np.isnan(pulls.lower + pulls.upper)
+        return _placed(found, found.points, cut, lattice)
+    half = np.full(len(crossings), 0.5, np.float32)
+    unknown = np.full(len(crossings), np.nan, np.float32)
+    found = triangulate(lattice.labels, crossings, _by_axis(half, crossings), unknown)
+    cut = _beyond(found.points, lattice)
+    return _placed(found, smoothed(found.points, found.faces, cut, smoothing), cut, lattice)
 
 
-def _margin_surface(margin: Margin, name: str) -> Triangles:
-    """The zero level of a margin, closed, in the margin's index space."""
-    if not np.isfinite([margin.values.min(), margin.values.max()]).all():
-        raise DataError(f"the margin of {name!r} holds NaN or infinity; clip it to finite values")
-    field = padded(margin.values)
-    close(field)
-    keep_clear_of_lattice(field)
-    close(field)  # again: border voxels may have been raised, and their mirror images follow
-    points, faces = contour(field, 0.0)
-    points = points - 1
-    return points, faces, beyond(points, margin.values.shape)
+def _by_axis(
+    values: NDArray[np.float32], crossings: Crossings
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    first = len(crossings.starts[0])
+    second = first + len(crossings.starts[1])
+    return values[:first], values[first:second], values[second:]
 
 
-def _placed(triangles: Triangles, geometry: Geometry, segment: Segment) -> SurfaceMesh:
-    """Triangles in index space as a mesh in LPS mm, wound outwards whatever the affine's handedness."""
-    points, faces, fov_cut = triangles
-    if not geometry.is_right_handed:
-        faces = faces[:, ::-1].copy()
-    return SurfaceMesh(geometry.to_world(points), faces, segment, {"fov_cut": fov_cut})
+def _beyond(points: NDArray[np.float64], lattice: Lattice) -> NDArray[np.bool_]:
+    """Which points lie outside the outermost voxel centres of the image."""
+    beyond: NDArray[np.bool_] = np.any((points < lattice.first) | (points > lattice.last), axis=1)
+    return beyond
+
+
+def _placed(
+    found: Triangulation, points: NDArray[np.float64], cut: NDArray[np.bool_], lattice: Lattice
+) -> SurfaceComplex:
+    """Walls in index space as a complex in LPS mm, wound outwards whatever the affine's handedness."""
+    faces = found.faces
+    if not lattice.geometry.is_right_handed:
+        faces = np.ascontiguousarray(faces[:, ::-1])
+    pinched = np.zeros(len(points), np.uint8)
+    pinched[found.pinches] = 1
+    data: dict[str, NDArray[Any]] = {"fov_cut": cut.view(np.uint8), "slope": found.values, "pinched": pinched}
+    return SurfaceComplex(lattice.geometry.to_world(points), faces, found.sides, data)

@@ -19,13 +19,17 @@ def measure(mesh: SurfaceMesh) -> Measurements:
     if not len(faces):
         return Measurements(0.0, 0.0, 0, closed=False, manifold=False, components=0)
     volume, area = _volume_and_area(mesh.vertices, faces)
+    cut = mesh.cut_faces
+    cut_area = _volume_and_area(mesh.vertices, faces[cut])[1] if cut.any() else 0.0
     used = np.zeros(len(mesh.vertices), bool)
     used[faces.reshape(-1)] = True
     vertices = int(used.sum())
     twins = _twins(faces, len(used))
     manifold = twins is not None and _fans(twins) == vertices
     components = _components(faces, len(used)) - (len(used) - vertices)
-    return Measurements(volume, area, len(faces), twins is not None, manifold, components)
+    return Measurements(
+        volume, area - cut_area, len(faces), twins is not None, manifold, components, cut_area
+    )
 
 
 def _volume_and_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[float, float]:

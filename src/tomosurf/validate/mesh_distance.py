@@ -48,12 +48,6 @@ def mesh_distances(mesh: SurfaceMesh, reference: SurfaceMesh) -> dict[str, float
 
 
 def _distances(mesh: SurfaceMesh, other: SurfaceMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkDoubleArray
-    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
-
-    from tomosurf.surface.polydata import polydata
-
     chosen = mesh.faces
     if len(chosen) > MOST_SAMPLES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_SAMPLES).astype(np.int64)]
@@ -61,12 +55,23 @@ def _distances(mesh: SurfaceMesh, other: SurfaceMesh) -> tuple[NDArray[np.float6
     areas: Any = (
         np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     )
+    return distances_to(corners.mean(axis=1), other), areas
+
+
+def distances_to(points: NDArray[np.float64], surface: SurfaceMesh) -> NDArray[np.float64]:
+    """(n,) mm from each of the (n, 3) points to the nearest place of ``surface``."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkDoubleArray
+    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+
+    from tomosurf.surface.polydata import polydata
+
     function = vtkImplicitPolyDataDistance()
-    function.SetInput(polydata(other.vertices, other.faces))
-    middles, values = np.ascontiguousarray(corners.mean(axis=1)), vtkDoubleArray()
-    function.FunctionValue(numpy_to_vtk(middles), values)
+    function.SetInput(polydata(surface.vertices, surface.faces))
+    asked, values = np.ascontiguousarray(points), vtkDoubleArray()
+    function.FunctionValue(numpy_to_vtk(asked), values)
     distances: NDArray[np.float64] = np.abs(vtk_to_numpy(values))
-    return distances, areas
+    return distances
 
 
 def _percentile95(distances: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

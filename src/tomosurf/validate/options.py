@@ -19,7 +19,8 @@ class ValidateOptions(Frozen):
     corners of two grids may lie apart and still be one grid. ``names`` maps structures of the data set to segments
     of the model where their names don't tell; ``form`` is the data set's, "" is found out. ``keep`` writes every
     predicted label map. ``device`` says where the model runs, and half precision there may move a label;
-    ``workers``, how many cases are scored at a time, changes nothing.
+    ``workers``, how many processes score cases, and ``scheduler``, the address of a Dask cluster whose workers do
+    it instead, change nothing.
     """
 
     tolerances_mm: tuple[Tolerance, ...] = Field(default=(1.0,), min_length=1)
@@ -30,7 +31,8 @@ class ValidateOptions(Frozen):
     keep: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(default=1, ge=1, le=256)
+    scheduler: str = ""
 
     def meaning(self) -> dict[str, object]:
         """What the figures depend on, as plain values."""
-        return self.model_dump(mode="json", exclude={"workers", "names", "form", "keep"})
+        return self.model_dump(mode="json", exclude={"workers", "scheduler", "names", "form", "keep"})

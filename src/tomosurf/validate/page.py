@@ -16,6 +16,9 @@ TEMPLATE = "report.html.j2"
 PICTURES = 6
 """How many of the worst cases are shown."""
 
+CONTOURS = ("reference", "predicted")
+"""Classes of the lines in a picture."""
+
 MOST_FINDINGS = 200
 """Listed one by one; metrics.json has all."""
 
@@ -72,6 +75,9 @@ def worst_cases(records: Sequence[Record]) -> list[dict[str, Any]]:
                 "outcome": row.outcome,
                 "figures": row.figures,
                 "svg": record.picture.svg,
+                "absent_here": [
+                    kind for kind in CONTOURS if f'class="{kind}" d="M' not in record.picture.svg
+                ],
             }
         )
     found.sort(key=lambda entry: (entry["figures"].get("dice", 2.0), entry["case"]))

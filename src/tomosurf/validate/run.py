@@ -20,7 +20,7 @@ from tomosurf.validate.plan import Plan, make_plan
 from tomosurf.validate.record import Record
 from tomosurf.validate.score import Scorer
 from tomosurf.validate.summary import summarise
-from tomosurf.validate.suspicious import RULE, suspicious
+from tomosurf.validate.suspicious import rule, suspicious
 from tomosurf.validate.table import FILE, Table, write_table
 from tomosurf.validate.workers import score_in_workers
 from tomosurf.whole_file import whole_file
@@ -31,10 +31,15 @@ REPORT = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a run is held against besides the references: an earlier run's folder, and a gate."""
+    """What a run is held against besides the references.
+
+    ``earlier`` is the output folder of a run to compare with; ``folds`` are those of other networks on the same
+    cases, which must agree before a reference is called suspicious.
+    """
 
     earlier: Path | None = None
     gate: Gate | None = None
+    folds: tuple[Path, ...] = ()
 
     def refuse_misfit(self, plan: Plan) -> None:
         """See to it before anything is scored that both can be used.
@@ -42,8 +47,9 @@ class Judgement:
         Raises:
             ConfigError: one can't.
         """
-        if self.earlier is not None:
-            open_earlier(self.earlier)
+        for folder in (self.earlier, *self.folds):
+            if folder is not None:
+                open_earlier(folder)
         if self.gate is not None:
             refuse_misfit(self.gate, plan.pairs, self.earlier is not None)
 
@@ -125,6 +131,11 @@ def save_plan(plan: Plan, output: Path) -> Path:
 
 
 def _scored(plan: Plan, output: Path) -> Iterator[tuple[int, Record, bool]]:
+    if plan.options.scheduler:
+        from tomosurf.validate.cluster import score_on_cluster
+
+        yield from score_on_cluster(plan, output, output / PLAN)
+        return
     if plan.options.workers > 1:
         yield from score_in_workers(plan, output, output / PLAN)
         return
@@ -145,7 +156,7 @@ def finish(
         ConfigError: the gate or the earlier run doesn't fit.
     """
     write_table(output / FILE, plan.options, records)
-    result = _result(plan, records)
+    result = _result(plan, records, judgement.folds)
     if judgement.earlier is not None:
         result["comparison"] = compare(records, list(plan.pairs), judgement.earlier)
     if judgement.gate is not None:
@@ -157,7 +168,7 @@ def finish(
     return result
 
 
-def _result(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
+def _result(plan: Plan, records: Sequence[Record], folds: Sequence[Path]) -> dict[str, Any]:
     findings = [*plan.findings, *(finding for record in records for finding in record.findings)]
     structures = list(plan.pairs)
     bins = add_up(record.bins for record in records)
@@ -169,7 +180,7 @@ def _result(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
         "pairs": plan.pairs,
         "structures": summarise(records, structures),
         "calibration": None if bins is None else curve(bins),
-        "suspicious": {"rule": RULE, "cases": suspicious(records, structures)},
+        "suspicious": {"rule": rule(folds), "cases": suspicious(records, structures, folds)},
         "unscored": sorted(
             {f["data"]["case"] for f in findings if f["severity"] == "error" and "case" in f["data"]}
         ),

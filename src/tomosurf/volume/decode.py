@@ -64,7 +64,7 @@ def raw_values(
 
 def _raw_values(instance: Instance, out: NDArray[Any] | None, decoders: Decoders | None) -> NDArray[Any]:
     layout = instance.pixels
-    with instance.path.open("rb", buffering=0) as file:
+    with FileIO(instance.path) as file:
         _check_size(file, instance)
         file.seek(layout.offset)
         if layout.transfer_syntax in ts.ENCAPSULATED:
@@ -93,7 +93,7 @@ def is_lossy(instance: Instance) -> bool:
     if instance.lossy or layout.transfer_syntax not in ts.IN_CHILDREN:
         return instance.lossy
     try:
-        with instance.path.open("rb", buffering=0) as file:
+        with FileIO(instance.path) as file:
             file.seek(layout.offset)
             head = file.read(min(HEAD, layout.span or HEAD))
     except OSError as error:
@@ -122,7 +122,7 @@ def _cells(value: bytes, layout: PixelLayout, order: str) -> NDArray[Any]:
 def _inflated(instance: Instance, inflated: Inflated) -> bytes:
     """The pixel data of one slice of a deflated file."""
     layout = instance.pixels
-    with instance.path.open("rb", buffering=0) as file:
+    with FileIO(instance.path) as file:
         _check_size(file, instance)
         if layout.frames > 1:
             return inflated.frame(instance)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.mesh_readers import glb_document
 from tomosurf.data.mesh import Scene, SurfaceMesh
-from tomosurf.export import glb
+from tomosurf.export import glb, glb_confidence
+from tomosurf.surface import normals
 from tomosurf.surface.extract import extract
 from tomosurf.testing.exporter_suite import GEOMETRY, example
 from tomosurf.testing.phantoms import Ball
@@ -63,16 +64,59 @@ def moved(mesh: SurfaceMesh, step: float) -> SurfaceMesh:
 def test_vertex_normals_point_outwards_and_are_of_unit_length() -> None:
     ball = Ball(tuple(GEOMETRY.to_world([[6.5, 5.5, 4.5]])[0].tolist()), 3.0)
     mesh = extract(segmentation_of([ball], GEOMETRY)).meshes[0]
-    normals = glb._normals(mesh)
+    found = glb._normals(mesh)
     outwards = (mesh.vertices - ball.centre) / np.linalg.norm(mesh.vertices - ball.centre, axis=1)[:, None]
     outwards = outwards @ (glb.LPS_MM_TO_GLTF[:3, :3].T * 1000)
-    assert np.allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-6)
-    assert (normals * outwards).sum(axis=1).min() > 0.9
+    assert np.allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-6)
+    assert (found * outwards).sum(axis=1).min() > 0.9
 
 
 def test_normals_are_the_same_in_one_chunk_and_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
     ball = Ball(tuple(GEOMETRY.to_world([[6.5, 5.5, 4.5]])[0].tolist()), 3.0)
     mesh = extract(segmentation_of([ball], GEOMETRY)).meshes[0]
     whole = glb._normals(mesh)
-    monkeypatch.setattr(glb, "_CHUNK", 7)
+    monkeypatch.setattr(normals, "_CHUNK", 7)
     assert np.allclose(glb._normals(mesh), whole, atol=1e-6)
+
+
+def attribute(path: Path, name: str, mesh: int = 0) -> np.ndarray:
+    """One attribute as its accessor describes it, read from the file's own bytes."""
+    document = glb_document(path)
+    accessor = document["accessors"][document["meshes"][mesh]["primitives"][0]["attributes"][name]]
+    view = document["bufferViews"][accessor["bufferView"]]
+    binary = path.read_bytes()[-document["buffers"][0]["byteLength"] :]
+    dtype = {5126: "<f4", 5121: "u1"}[accessor["componentType"]]
+    values = np.frombuffer(binary[view["byteOffset"] :][: view["byteLength"]], dtype)
+    assert len(values) == accessor["count"] * {"SCALAR": 1, "VEC4": 4}[accessor["type"]]
+    return values.reshape(accessor["count"], -1)
+
+
+def with_confidence() -> Scene:
+    scene = example("scene")
+    told = np.array([0.0, 0.5, 1.0, 2.0, 4.0, np.nan], np.float32)
+    first, second = scene.meshes
+    data = {**first.vertex_data, "confidence": told}
+    return Scene((SurfaceMesh(first.vertices, first.faces, first.segment, data), second), GEOMETRY)
+
+
+def test_vertex_data_are_attributes_of_the_application(tmp_path: Path) -> None:
+    glb.write(with_confidence(), tmp_path / "scene.glb")
+    assert attribute(tmp_path / "scene.glb", "_CONFIDENCE").ravel().tolist() == [0, 0.5, 1, 2, 4, -1]
+    for number in (0, 1):
+        assert attribute(tmp_path / "scene.glb", "_FOV_CUT", number).ravel().tolist() == [0, 0, 0, 0, 1, 1]
+    assert "COLOR_0" not in glb_document(tmp_path / "scene.glb")["meshes"][0]["primitives"][0]["attributes"]
+
+
+def test_painted_by_confidence_from_dark_blue_to_yellow_and_red_where_nobody_knows(tmp_path: Path) -> None:
+    glb_confidence.EXPORTER.write(with_confidence(), tmp_path / "scene.confidence.glb")
+    colours = attribute(tmp_path / "scene.confidence.glb", "COLOR_0").astype(float)
+    brightness = colours[:5, :3] @ [0.2126, 0.7152, 0.0722]  # of linear light
+    assert (np.diff(brightness) > 3).all()
+    assert colours[0, 2] > colours[0, 0] and colours[4, 0] > 4 * colours[4, 2]
+    assert colours[5, 0] > 4 * colours[5, 1]
+    assert (
+        attribute(tmp_path / "scene.confidence.glb", "COLOR_0", 1)
+        == attribute(tmp_path / "scene.confidence.glb", "COLOR_0")[5]
+    ).all()  # the other mesh says nothing: unknown
+    document = glb_document(tmp_path / "scene.confidence.glb")
+    assert document["materials"][0]["pbrMetallicRoughness"]["baseColorFactor"] == [1, 1, 1, 1]

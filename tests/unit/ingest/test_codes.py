@@ -13,7 +13,7 @@ STAGES = [
     for stage in ("ingest", "volume", "deidentify")
     for p in sorted((ROOT / "src/tomosurf" / stage).glob("*.py"))
 ]
-SOURCES = [*STAGES, ROOT / "src/tomosurf/pipeline.py"]
+SOURCES = [*STAGES, ROOT / "src/tomosurf/pipeline.py", ROOT / "src/tomosurf/overlap.py"]
 
 
 def test_the_page_is_the_table() -> None:

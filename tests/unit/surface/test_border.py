@@ -6,31 +6,13 @@ import pytest
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Margin
 from tomosurf.errors import DataError
-from tomosurf.surface.border import beyond, close, padded, refuse_cut
+from tomosurf.surface.border import refuse_cut
 
 VOLUME = Geometry((20, 16, 12), np.diag([0.8, 0.8, 2.0, 1.0]))
 
 
 def margin_on(geometry: Geometry, value: float = 1.0) -> Margin:
     return Margin(geometry, np.full(geometry.shape, value, np.float32))
-
-
-def test_the_outer_layer_mirrors_the_border() -> None:
-    values = np.array([3.0, -2.0, 0.0], np.float32).reshape(3, 1, 1)
-    field = padded(values)
-    close(field)
-    assert field.shape == (5, 3, 3) and field.flags.f_contiguous
-    assert np.array_equal(field[1:-1, 1:-1, 1:-1].ravel()[:2], [3.0, -2.0])
-    assert field[0, 1, 1] == -3.0 and field[2, 0, 1] == -2.0
-    outer = np.ones(field.shape, bool)
-    outer[1:-1, 1:-1, 1:-1] = False
-    assert (field[outer] < 0).all(), "the field is outside all around, also beside a value of zero"
-    assert field[3, 1, 1] < 0, "zero is outside, as in the label map"
-
-
-def test_beyond_is_outside_the_outermost_centres() -> None:
-    points = np.array([[0, 0, 0], [-0.5, 1, 1], [3, 2, 1], [3, 2.5, 1]], np.float32)
-    assert beyond(points, (4, 3, 2)).tolist() == [0, 1, 0, 1]
 
 
 def test_a_margin_may_end_where_the_volume_ends() -> None:

@@ -99,3 +99,15 @@ def test_a_fan_of_many_faces_is_one_fan() -> None:
     measured = measure(mesh(vertices, np.concatenate([top, bottom])))
     assert measured.closed and measured.manifold
     assert measured.volume_mm3 == pytest.approx(2 / 3 * n / 2 * np.sin(2 * np.pi / n))
+
+
+def test_the_patch_where_the_image_ends_is_no_area_of_the_structure() -> None:
+    # A box of 4 x 6 x 8 mm that ends with the image on one side of 4 x 6 mm
+    corners = np.array([[x, y, z] for z in (0.0, 8.0) for y in (0.0, 6.0) for x in (0.0, 4.0)])
+    quads = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
+    faces = np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))], np.int32)
+    cut = (corners[:, 2] == 0).astype(np.uint8)
+    found = measure(SurfaceMesh(corners, faces, segment(), {"fov_cut": cut}))
+    assert found.closed and found.volume_mm3 == pytest.approx(192.0)
+    assert found.cut_area_mm2 == pytest.approx(24.0)
+    assert found.area_mm2 == pytest.approx(2 * (24 + 32 + 48) - 24.0)

@@ -78,6 +78,24 @@ def test_a_model_in_doubt_accuses_no_reference(sure, listed):
     assert len(suspicious(records(dice, bins), ["organ"])) == listed
 
 
+def test_with_several_folds_all_must_be_against_the_label(tmp_path):
+    one, two, flat = (
+        [0.90, 0.91, 0.92, 0.89, 0.90, 0.91, 0.93, 0.55, 0.55],
+        [0.85] * 7 + [0.84, 0.50],
+        [0.9] * 9,
+    )
+    other = earlier_folder(tmp_path / "other", records(two))
+    found = suspicious(records(one), ["organ"], [other])
+    assert [(e["case"], e["dice"], e["other_dice"]) for e in found] == [("case_08", 0.55, [0.50])]
+    assert len(suspicious(records(one), ["organ"])) == 2
+    fair = earlier_folder(tmp_path / "fair", records(flat))
+    assert suspicious(records(one), ["organ"], [other, fair]) == []
+    redrawn = earlier_folder(tmp_path / "redrawn", records(two, reference="b"))
+    assert suspicious(records(one), ["organ"], [redrawn]) == []  # its figures are of other references
+    with pytest.raises(ConfigError, match="no finished validation"):
+        suspicious(records(one), ["organ"], [tmp_path])
+
+
 def earlier_folder(path, some):
     path.mkdir()
     write_table(path / "metrics.csv", ValidateOptions(), some)

@@ -91,9 +91,8 @@ def many(folder: Path, cases: int = 12) -> tuple[Path, Path]:
     return folder / "data", folder / "predicted"
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    data, predicted = many(tmp_path)
-    out = tmp_path / "killed"
+def killed(data: Path, model: str, out: Path, after: int, *more: str) -> dict[Path, int]:
+    """Kill the command line's process by SIGKILL once ``after`` cases are finished; their records, with times."""
     command = [
         sys.executable,
         "-m",
@@ -101,18 +100,25 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
         "validate",
         str(data),
         "--model",
-        str(predicted),
+        model,
         "-o",
         str(out),
+        *more,
     ]
     child = subprocess.Popen(command)
-    while len(list(out.glob("cases/*.json"))) < 3:
+    while len(list(out.glob("cases/*.json"))) < after:
         assert child.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
     child.wait()
+    return {path: path.stat().st_mtime_ns for path in out.glob("cases/*.json")}
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    data, predicted = many(tmp_path)
+    out = tmp_path / "killed"
+    before = killed(data, str(predicted), out, 3)
     table = (out / "metrics.csv").read_bytes()
-    before = {path: path.stat().st_mtime_ns for path in out.glob("cases/*.json")}
     assert 3 <= len(before) < 12
     outcome = validate(data, str(predicted), out)
     assert outcome.reused == len(before)
@@ -399,21 +405,32 @@ def test_a_model_is_run_as_users_run_it(trained, tmp_path):
     assert validate(data, str(trained.model), tmp_path / "out", options).reused == 2
 
 
-def test_real_hippocampi(shared_data, tmp_path):
+def test_eight_real_hippocampi_and_a_kill_in_the_middle(shared_data, tmp_path):
     """On cases that the shipped model knows: it must do at least as well as on those it doesn't."""
-    source = shared_data / "msd-hippocampus-208"
+    source, data, out = shared_data / "msd-hippocampus-208", tmp_path / "data", tmp_path / "killed"
     told = json.loads((source / "dataset.json").read_text())
-    told["training"] = told["training"][:2]
+    told["training"] = told["training"][:8]
     for entry in told["training"]:
         for name in entry.values():
-            (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / name, tmp_path / "data" / name)
-    (tmp_path / "data" / "dataset.json").write_text(json.dumps(told))
-    outcome = validate(tmp_path / "data", "mr-hippocampus", tmp_path / "out", ValidateOptions(device="cpu"))
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, data / name)
+    (data / "dataset.json").write_text(json.dumps(told))
+    before = killed(data, "mr-hippocampus", out, 3, "--device", "cpu")
+    table = (out / "metrics.csv").read_bytes()
+    assert 3 <= len(before) < 8
+    options = ValidateOptions(device="cpu")
+    outcome = validate(data, "mr-hippocampus", out, options)
+    assert outcome.reused == len(before)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(out.glob("cases/*.json"))) == 8
+    validate(data, "mr-hippocampus", tmp_path / "whole", options)
+    assert content(out) == content(tmp_path / "whole")
+    assert content(out)["metrics.csv"].startswith(table)
     assert outcome.result["pairs"] == {
         "Anterior": "hippocampus_anterior",
         "Posterior": "hippocampus_posterior",
     }
     for about in outcome.result["structures"].values():
+        assert about["found"] == 8
         assert about["metrics"]["dice"]["worst"] > 0.8
         assert about["metrics"]["mesh_msd_mm"]["worst"] < 0.6

@@ -1,0 +1,26 @@
+"""What becomes of structures that show a face, before surfaces are made of them."""
+
+from __future__ import annotations
+
+from tomosurf.data.face import Face, FaceAction, FacePolicy
+from tomosurf.data.segmentation import Segmentation
+from tomosurf.refine.blunt import blunt
+from tomosurf.refine.head import find_head, may_show_face
+
+_ACTIONS: dict[FacePolicy, FaceAction] = {"refuse": "withheld", "blunt": "blunted", "keep": "kept"}
+
+
+def guard_faces(segmentation: Segmentation, policy: FacePolicy) -> tuple[Segmentation, tuple[Face, ...]]:
+    """The segmentation to make surfaces of, and which of its structures show a face, or may.
+
+    "blunt" puts a shield before the face in labels and margin; otherwise the segmentation stays as it is, and
+    whoever makes files of its surfaces leaves out those that are "withheld".
+    """
+    faces = []
+    for segment in segmentation.segments:
+        head = find_head(segmentation, segment.label) if may_show_face(segment) else None
+        if head is not None:
+            faces.append(Face(segment.name, _ACTIONS[policy], head.reason))
+            if policy == "blunt":
+                segmentation = blunt(segmentation, segment.label, head)
+    return segmentation, tuple(faces)

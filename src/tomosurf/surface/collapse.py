@@ -1,0 +1,338 @@
+"""Edges of a complex shrunk to points, cheapest first, as long as no wall tears, folds or strays too far."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.surface.buckets import Buckets, pop, push
+from tomosurf.surface.incidence import FIXED, FROZEN, INSIDE
+from tomosurf.surface.quadrics import TERMS, merged
+from tomosurf.surface.tree import triangle_distance
+from tomosurf.surface.vectors import dot, normal_of
+
+DEGREE = 96
+"""Most triangles around an edge that is looked at; the vertices of busier ones stay."""
+TURN = 0.2
+"""Least cosine between a triangle's normals before and after."""
+ROOT_SHARE = 0.5
+"""Share of the allowed error that an edge's root mean square may reach; the largest is about twice that."""
+LIMIT = 3 + TERMS
+"""Column of :attr:`Work.places` that says how far a vertex may stray, in mm."""
+KIND, STAMP, FIRST, LAST, MARK, ORIGIN, MEMBER, LAST_MEMBER = range(8)
+"""Columns of :attr:`Work.facts`."""
+
+
+class Work(NamedTuple):
+    """A complex on its way to fewer triangles; all arrays change in place.
+
+    ``facts`` (n, 8) int32 holds for each vertex, by the column names above: what it may do; how often something
+    happened to it (-1: gone), so that queued edges can be told to be out of date; its first and last corner; a mark
+    to tell neighbours apart without clearing; the original vertex that its data come from; and the original
+    vertices that were merged into it, as a chain: the next one, and (for the first) the last one.
+
+    ``places`` (n, 4 + TERMS) float64 holds where it is, its quadric and how far it may stray, ``original`` (n, 3)
+    where it was. A triangle that is gone has -1 for its first corner. ``onward`` (3m,) links the corners of one
+    vertex; ``token`` (1,) is the last mark.
+    """
+
+    facts: NDArray[np.int32]
+    places: NDArray[np.float64]
+    original: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    regions: NDArray[np.int64]
+    onward: NDArray[np.int32]
+    token: NDArray[np.int32]
+
+
+@numba.njit(cache=True)
+def shrink(work: Work, queue: Buckets, faces: int, target: int, by_error: bool) -> tuple[int, int]:
+    """Collapse edges until ``target`` triangles are left, or the queue is empty or full.
+
+    ``by_error`` orders by mean squared distance, not by its sum over area; then no edge is collapsed whose root
+    mean square passes ``ROOT_SHARE`` of what both ends may stray, and no original vertex is left farther than that
+    from the triangles around the vertex that it was merged into.
+
+    Returns the number of triangles that are left and of the edges that were collapsed.
+    """
+    around = np.empty((2, DEGREE), np.int32)
+    place = np.empty(3)
+    done = 0
+    while faces > target:
+        u, v, stamp = pop(queue)
+        if u < 0:
+            break
+        if (
+            work.facts[u, STAMP] < 0
+            or work.facts[v, STAMP] < 0
+            or work.facts[u, STAMP] + work.facts[v, STAMP] != stamp
+        ):
+            continue
+        if work.facts[v, KIND] > work.facts[u, KIND]:
+            u, v = v, u
+        counts = _around(work, around, u, v)
+        if counts[0] < 0 or not _sound(work, around, counts, u, v):
+            continue
+        place[0], place[1], place[2], cost, area = merged(
+            work.places, work.facts[u, KIND], work.facts[v, KIND], u, v
+        )
+        limit = min(work.places[u, LIMIT], work.places[v, LIMIT])
+        if by_error and cost > (ROOT_SHARE * limit) ** 2 * area:
+            continue
+        if not (
+            _upright(work, around[0], counts[0], u, v, place)
+            and _upright(work, around[1], counts[1], v, u, place)
+        ):
+            continue
+        if by_error and not _near(work, around, counts, (u, v), place, limit):
+            continue
+        faces -= _commit(work, around[1, : counts[1]], u, v, place)
+        done += 1
+        if not _push_around(work, queue, u, by_error):
+            break
+    return faces, done
+
+
+@numba.njit(cache=True)
+def fill(work: Work, queue: Buckets, by_error: bool) -> bool:
+    """Put every edge into the queue once; False when there is no room."""
+    for vertex in range(len(work.facts)):
+        if work.facts[vertex, STAMP] >= 0 and not _push_edges(work, queue, vertex, by_error, True):
+            return False
+    return True
+
+
+@numba.njit(cache=True)
+def _push_around(work: Work, queue: Buckets, u: int, by_error: bool) -> bool:
+    return _push_edges(work, queue, u, by_error, False)  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True)
+def _push_edges(work: Work, queue: Buckets, u: int, by_error: bool, upward: bool) -> bool:
+    """Queue the edges of a vertex, or those to vertices of a higher number, each once."""
+    if work.facts[u, KIND] == FROZEN:
+        return True
+    work.token[0] += 1
+    token = work.token[0]
+    work.facts[u, MARK] = token
+    corner = work.facts[u, FIRST]
+    while corner >= 0:
+        face = corner // 3
+        if work.faces[face, 0] >= 0:
+            for s in range(3):
+                v = work.faces[face, s]
+                if work.facts[v, MARK] == token:
+                    continue
+                work.facts[v, MARK] = token
+                low = min(work.facts[u, KIND], work.facts[v, KIND])
+                if (upward and v < u) or low >= FIXED or work.facts[v, KIND] == FROZEN:
+                    continue
+                _, _, _, cost, area = merged(work.places, work.facts[u, KIND], work.facts[v, KIND], u, v)
+                key = cost / max(area, 1e-300) if by_error else cost
+                if not push(queue, key, u, v, work.facts[u, STAMP] + work.facts[v, STAMP]):
+                    return False
+        corner = work.onward[corner]
+    return True
+
+
+@numba.njit(cache=True)
+def _around(work: Work, around: NDArray[np.int32], u: int, v: int) -> tuple[int, int]:
+    """The triangles around both ends, and how many; dead ones are unlinked on the way. -1 for too many."""
+    found_u = _list(work, around[0], u)
+    found_v = _list(work, around[1], v)
+    if found_u < 0 or found_v < 0:
+        return -1, -1
+    return found_u, found_v
+
+
+@numba.njit(cache=True)
+def _list(work: Work, around: NDArray[np.int32], vertex: int) -> int:
+    before, corner, found = -1, work.facts[vertex, FIRST], 0
+    while corner >= 0:
+        onward = work.onward[corner]
+        if work.faces[corner // 3, 0] < 0:
+            if before < 0:
+                work.facts[vertex, FIRST] = onward
+            else:
+                work.onward[before] = onward
+            if onward < 0:
+                work.facts[vertex, LAST] = before
+        else:
+            if found == DEGREE:
+                return -1
+            around[found], found, before = corner // 3, found + 1, corner
+        corner = onward
+    return found
+
+
+@numba.njit(cache=True, inline="always")
+def _has(work: Work, face: int, vertex: int) -> bool:
+    return (  # type: ignore[no-any-return]
+        work.faces[face, 0] == vertex or work.faces[face, 1] == vertex or work.faces[face, 2] == vertex
+    )
+
+
+@numba.njit(cache=True)
+def _sound(work: Work, around: NDArray[np.int32], counts: tuple[int, int], u: int, v: int) -> bool:
+    """Whether the complex is the same one, stretched, when the edge is gone: the link condition.
+
+    Reference: Dey, Edelsbrunner, Guha and Nekhayev 1999, Topology preserving edge contraction, Publications de
+    l'Institut Mathematique 66:23, theorem for 2-complexes.
+    """
+    work.token[0] += 2
+    seen, apex = work.token[0] - 1, work.token[0]
+    for n in range(counts[0]):
+        for s in range(3):
+            work.facts[work.faces[around[0, n], s], MARK] = seen
+    shared, region, curve = 0, np.int64(-1), False
+    for n in range(counts[1]):
+        face = around[1, n]
+        if _has(work, face, u):
+            curve = curve or (shared > 0 and work.regions[face] != region)
+            shared, region = shared + 1, work.regions[face]
+            for s in range(3):
+                work.facts[work.faces[face, s], MARK] = apex
+    curve = curve or shared != 2
+    if curve != (work.facts[v, KIND] != INSIDE):  # only an edge of a curve may join two of its vertices
+        return False
+    return _apart(work, around[1, : counts[1]], u, v, seen) and not (
+        curve and _closes(work, around, counts, u, v)
+    )
+
+
+@numba.njit(cache=True)
+def _apart(work: Work, around: NDArray[np.int32], u: int, v: int, seen: int) -> bool:
+    """Whether the two ends have no neighbours in common but those that make a triangle with them."""
+    for face in around:
+        if _has(work, face, u):
+            continue
+        common = 0
+        for s in range(3):
+            x = work.faces[face, s]
+            if x != v and work.facts[x, MARK] == seen:
+                return False
+            if x != v and work.facts[x, MARK] == seen + 1:
+                common += 1
+        if common == 2:
+            return False  # two triangles would fall together, as in a tetrahedron
+    return True
+
+
+@numba.njit(cache=True)
+def _closes(work: Work, around: NDArray[np.int32], counts: tuple[int, int], u: int, v: int) -> bool:
+    """Whether a triangle with the edge has curves along both its other edges, which would fall together."""
+    for n in range(counts[1]):
+        face = around[1, n]
+        if not _has(work, face, u):
+            continue
+        x = work.faces[face, 0] + work.faces[face, 1] + work.faces[face, 2] - u - v
+        if (
+            work.facts[x, KIND] != INSIDE
+            and _on_curve(work, around[0, : counts[0]], x)
+            and _on_curve(work, around[1, : counts[1]], x)
+        ):
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def _on_curve(work: Work, around: NDArray[np.int32], x: int) -> bool:
+    """Whether the edge from the middle of ``around`` to ``x`` is one of a curve."""
+    shared, region, differ = 0, np.int64(-1), False
+    for face in around:
+        if _has(work, face, x):
+            differ = differ or (shared > 0 and work.regions[face] != region)
+            shared, region = shared + 1, work.regions[face]
+    return differ or shared != 2
+
+
+@numba.njit(cache=True)
+def _upright(
+    work: Work, around: NDArray[np.int32], count: int, moved: int, other: int, place: NDArray[np.float64]
+) -> bool:
+    """Whether no triangle around ``moved`` turns over or degenerates when it goes to ``place``."""
+    for n in range(count):
+        face = around[n]
+        if _has(work, face, other):
+            continue
+        s = 0
+        while work.faces[face, s] != moved:
+            s += 1
+        b, c = work.places[work.faces[face, (s + 1) % 3]], work.places[work.faces[face, (s + 2) % 3]]
+        ox, oy, oz = normal_of(work.places[moved], b, c)
+        nx, ny, nz = normal_of(place, b, c)
+        sizes = math.sqrt((ox * ox + oy * oy + oz * oz) * (nx * nx + ny * ny + nz * nz))
+        if nx * ox + ny * oy + nz * oz <= TURN * sizes:
+            return False
+    return True
+
+
+@numba.njit(cache=True)
+def _near(
+    work: Work,
+    around: NDArray[np.int32],
+    counts: tuple[int, int],
+    ends: tuple[int, int],
+    place: NDArray[np.float64],
+    limit: float,
+) -> bool:
+    """Whether all original vertices merged into either end lie within ``limit`` of the new triangles."""
+    fan = np.empty((2 * DEGREE, 3, 3))
+    size = 0
+    for end in range(2):
+        moved, other = ends[end], ends[1 - end]
+        for n in range(counts[end]):
+            face = around[end, n]
+            if _has(work, face, other):
+                continue
+            for s in range(3):
+                x = work.faces[face, s]
+                fan[size, s] = place if x == moved else work.places[x, :3]
+            size += 1
+    for end in range(2):
+        member = ends[end]
+        while member >= 0:
+            if not _within(fan, size, work.original[member], limit * limit):
+                return False
+            member = work.facts[member, MEMBER]
+    return True
+
+
+@numba.njit(cache=True)
+def _within(fan: NDArray[np.float64], size: int, point: NDArray[np.float64], square: float) -> bool:
+    n = 0
+    while n < size and triangle_distance(fan, n, point[0], point[1], point[2]) > square:
+        n += 1
+    return n < size
+
+
+@numba.njit(cache=True)
+def _commit(work: Work, around: NDArray[np.int32], u: int, v: int, place: NDArray[np.float64]) -> int:
+    """Merge ``v``, with the triangles ``around`` it, into ``u`` at ``place``; returns how many of them vanish."""
+    gone = 0
+    for face in around:
+        if _has(work, face, u):
+            work.faces[face, 0], gone = -1, gone + 1
+            continue
+        for s in range(3):
+            if work.faces[face, s] == v:
+                work.faces[face, s] = u
+    far_u, far_v = place - work.original[work.facts[u, ORIGIN]], place - work.original[work.facts[v, ORIGIN]]
+    if work.facts[u, KIND] == work.facts[v, KIND] and dot(far_v, far_v) < dot(far_u, far_u):
+        work.facts[u, ORIGIN] = work.facts[v, ORIGIN]
+    for n in range(3):
+        work.places[u, n] = place[n]
+    for n in range(3, 3 + TERMS):
+        work.places[u, n] += work.places[v, n]
+    work.places[u, LIMIT] = min(work.places[u, LIMIT], work.places[v, LIMIT])
+    work.facts[u, STAMP] += 1
+    work.facts[v, STAMP] = -1
+    work.onward[work.facts[u, LAST]] = work.facts[v, FIRST]
+    work.facts[u, LAST] = work.facts[v, LAST]
+    work.facts[work.facts[u, LAST_MEMBER], MEMBER] = v
+    work.facts[u, LAST_MEMBER] = work.facts[v, LAST_MEMBER]
+    return gone

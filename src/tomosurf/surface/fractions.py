@@ -1,0 +1,156 @@
+"""Where boundaries cross the edges of a lattice, by the margins at both ends."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.surface.crossings import Crossings
+from tomosurf.surface.lattice import Lattice, Steps
+
+Ints = NDArray[np.int64]
+
+CLEARANCE = 1e-3
+"""Least distance of a vertex from the lattice points at both ends of its edge, in steps.
+
+Where a field is exactly zero on a voxel centre (common with integer intensities) up to six vertices would fall
+together there. The mesh would be sound as a graph, but every reader that merges equal coordinates, as all must for
+STL, would make it non-manifold.
+"""
+
+
+class Pulls(NamedTuple):
+    """For each crossing, how clearly each end has its own label and not the other end's; float32, NaN unknown."""
+
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    slope: NDArray[np.float32]
+    """Change of the margin per mm along the boundary's normal."""
+
+    def fractions(self) -> NDArray[np.float32]:
+        """How far along its edge each crossing lies: where both pulls balance; half way where one is unknown."""
+        with np.errstate(invalid="ignore"):
+            along = self.lower / (self.lower + self.upper)
+        along = np.clip(along, np.float32(CLEARANCE), np.float32(1 - CLEARANCE))
+        along[np.isnan(along)] = 0.5
+        return along
+
+
+class _Field(NamedTuple):
+    """One label's margin: where it begins on the lattice, and the inverse of the lattice's axes in mm."""
+
+    label: int
+    start: Steps
+    values: NDArray[np.float32]
+    inverse: NDArray[np.float64]
+
+
+def pulls_of(lattice: Lattice, crossings: Crossings) -> Pulls:
+    """How the margins at both ends of each crossing pull, and how steep they are.
+
+    An end with label A pulls against B by minus B's margin there, which is A's score less B's wherever margins are
+    scores less the best other one; against background by its own margin. Where both A and B claim an end, it pulls
+    by the difference. An end outside the other's margin isn't known.
+    """
+    pulls = Pulls(*(np.full(len(crossings), np.nan, np.float32) for _ in range(3)))
+    inverse = np.linalg.inv(lattice.geometry.affine[:3, :3]).astype(np.float64)
+    plane = lattice.labels.shape[0] * lattice.labels.shape[1]
+    for kernel in (_own, _rival):
+        for label, (start, values) in lattice.margins.items():
+            first = 0
+            for axis, starts in enumerate(crossings.starts):
+                ends = plane * np.array([start[2] - 1, start[2] + values.shape[2]])
+                low, high = np.searchsorted(starts, ends)
+                part = Pulls(*(all_[first + low : first + high] for all_ in pulls))
+                kernel(lattice.labels.T, starts[low:high], axis, _Field(label, start, values, inverse), part)
+                first += len(starts)
+    return pulls
+
+
+@numba.njit(cache=True)
+def _own(labels: NDArray[np.integer[Any]], starts: Ints, axis: int, field: _Field, pulls: Pulls) -> None:
+    """What a margin says at its own label's ends, and opposite them where background lies."""
+    for n in range(len(starts)):
+        lower, upper = _ends(labels.shape, starts[n], axis)
+        below, above = labels[lower[2], lower[1], lower[0]], labels[upper[2], upper[1], upper[0]]
+        if below == field.label:
+            pulls.lower[n] = _at(field, lower)
+            if above == 0:
+                pulls.upper[n] = -_at(field, upper)
+        elif above == field.label:
+            pulls.upper[n] = _at(field, upper)
+            if below == 0:
+                pulls.lower[n] = -_at(field, lower)
+        else:
+            continue
+        if max(below, above) == field.label:
+            pulls.slope[n] = _slope(field, lower, upper)
+
+
+@numba.njit(cache=True)
+def _rival(labels: NDArray[np.integer[Any]], starts: Ints, axis: int, field: _Field, pulls: Pulls) -> None:
+    """What a margin says where another structure's label lies opposite."""
+    for n in range(len(starts)):
+        lower, upper = _ends(labels.shape, starts[n], axis)
+        below, above = labels[lower[2], lower[1], lower[0]], labels[upper[2], upper[1], upper[0]]
+        if below == field.label and above != 0:
+            rival = _at(field, upper)
+            if rival <= 0:
+                pulls.upper[n] = -rival
+            elif rival > 0:
+                pulls.upper[n] -= rival
+        elif above == field.label and below != 0:
+            rival = _at(field, lower)
+            if rival <= 0:
+                pulls.lower[n] = -rival
+            elif rival > 0:
+                pulls.lower[n] -= rival
+
+
+@numba.njit(cache=True)
+def _ends(shape: Steps, start: int, axis: int) -> tuple[Steps, Steps]:
+    ni, nj = shape[2], shape[1]
+    row = start // ni
+    i, j, k = start - row * ni, row % nj, row // nj
+    return (i, j, k), (i + (axis == 0), j + (axis == 1), k + (axis == 2))
+
+
+@numba.njit(cache=True)
+def _at(field: _Field, place: Steps) -> float:
+    """A margin's value at a lattice point; NaN beyond it."""
+    i, j, k = place[0] - field.start[0], place[1] - field.start[1], place[2] - field.start[2]
+    ni, nj, nk = field.values.shape
+    if i < 0 or j < 0 or k < 0 or i >= ni or j >= nj or k >= nk:
+        return math.nan
+    return float(field.values[i, j, k])
+
+
+@numba.njit(cache=True)
+def _slope(field: _Field, lower: Steps, upper: Steps) -> float:
+    """Length of the margin's gradient in the middle of an edge, per mm."""
+    steps = np.zeros(3)
+    ends = field.values.shape
+    for axis in range(3):
+        for place in (lower, upper):
+            before = [place[0] - field.start[0], place[1] - field.start[1], place[2] - field.start[2]]
+            for other in range(3):
+                before[other] = min(max(before[other], 0), ends[other] - 1)
+            after = before.copy()
+            before[axis] = max(before[axis] - 1, 0)
+            after[axis] = min(after[axis] + 1, ends[axis] - 1)
+            if after[axis] > before[axis]:
+                change = (
+                    field.values[after[0], after[1], after[2]] - field.values[before[0], before[1], before[2]]
+                )
+                steps[axis] += change / (after[axis] - before[axis]) / 2
+    total = 0.0
+    for along in range(3):
+        part = 0.0
+        for axis in range(3):
+            part += steps[axis] * field.inverse[axis, along]
+        total += part * part
+    return math.sqrt(total)

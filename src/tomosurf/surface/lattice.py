@@ -1,0 +1,201 @@
+"""Labels on lattices: what is contoured together, so that neighbours share their walls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.data.geometry import Geometry
+from tomosurf.data.segmentation import Margin, Segment, Segmentation
+from tomosurf.errors import DataError
+from tomosurf.surface.border import refuse_cut
+
+Steps = tuple[int, int, int]
+
+SAME_LATTICE = 1e-3
+"""How far two margins' voxel centres may be apart, in voxels, and still count as the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lattice:
+    """A label map with a layer of background around it, and the margins that it was made from.
+
+    Args:
+        geometry: of the lattice, its layer included.
+        labels: Fortran-ordered, unsigned; the outermost layer is 0. A row fills whole groups of eight bytes, so
+            that there may be more background at the end of i.
+        first, last: the voxels at which the image begins and ends; -1 or the shape, where it goes on.
+        margins: label to where its margin begins on the lattice, and its values; empty for a mask.
+    """
+
+    geometry: Geometry
+    labels: NDArray[Any]
+    first: Steps
+    last: Steps
+    margins: Mapping[int, tuple[Steps, NDArray[np.float32]]] = field(default_factory=dict)
+
+
+def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
+    """A segmentation's lattices: one for all margins on the same voxel centres, and one for what has only a mask.
+
+    A voxel of a margins' lattice has the label of the margin that is above zero there, of the largest if several
+    are. A segment without a margin, or whose margin is nowhere inside (a structure that slips through a
+    coarser grid), is contoured from the label map; its neighbours there are those in the same state.
+
+    Raises:
+        DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
+    """
+    used: dict[int, Margin] = {}
+    for segment in segmentation.segments:
+        margin = segmentation.margins.get(segment.label)
+        if margin is not None and _usable(margin, segment, segmentation):
+            used[segment.label] = margin
+    lattices = [_of_margins(group) for group in _groups(used)]
+    masks = [segment.label for segment in segmentation.segments if segment.label not in used]
+    mask = _of_mask(segmentation, masks, bool(used)) if masks else None
+    return (*lattices, mask) if mask is not None else tuple(lattices)
+
+
+def _usable(margin: Margin, segment: Segment, segmentation: Segmentation) -> bool:
+    if not (segmentation.labels == segment.label).any():
+        return False
+    if not np.isfinite([margin.values.min(), margin.values.max()]).all():
+        raise DataError(f"the margin of {segment.name!r} holds NaN or infinity; clip it to finite values")
+    refuse_cut(margin, segmentation.geometry, segment.name)
+    return bool(margin.values.max() > 0)
+
+
+def _groups(margins: Mapping[int, Margin]) -> list[dict[int, Margin]]:
+    """Margins whose grids share their voxel centres, together."""
+    groups: list[dict[int, Margin]] = []
+    for label, margin in margins.items():
+        for group in groups:
+            if _start(next(iter(group.values())).geometry, margin.geometry) is not None:
+                group[label] = margin
+                break
+        else:
+            groups.append({label: margin})
+    return groups
+
+
+def _start(grid: Geometry, other: Geometry) -> Steps | None:
+    """The voxel of ``grid`` (it may lie outside) on which voxel (0, 0, 0) of ``other`` lies; None if none does."""
+    index = grid.to_index(other.corners())
+    ends = np.array(other.shape) - 1
+    wanted = index[0] + np.array([(n & 1, n >> 1 & 1, n >> 2) for n in range(8)]) * ends
+    if (
+        np.abs(index - wanted).max() > SAME_LATTICE
+        or np.abs(index[0] - np.rint(index[0])).max() > SAME_LATTICE
+    ):
+        return None
+    i, j, k = (int(n) for n in np.rint(index[0]))
+    return i, j, k
+
+
+def _of_margins(margins: Mapping[int, Margin]) -> Lattice:
+    grid = next(iter(margins.values())).geometry
+    starts = {label: np.array(_start(grid, margin.geometry)) for label, margin in margins.items()}
+    low = np.min(list(starts.values()), axis=0)
+    high = np.max([starts[label] + margin.geometry.shape for label, margin in margins.items()], axis=0)
+    labels = _empty(high - low, max(margins))
+    placed = {}
+    for label, margin in margins.items():
+        i, j, k = (int(n) for n in starts[label] - low + 1)
+        placed[label] = ((i, j, k), np.asfortranarray(margin.values))
+    _claim(labels, placed)
+    return Lattice(_around(grid, low, labels.shape), labels, (1, 1, 1), _steps(high - low), placed)
+
+
+def _claim(labels: NDArray[Any], margins: Mapping[int, tuple[Steps, NDArray[np.float32]]]) -> None:
+    """Give each voxel the label of the largest margin above zero there."""
+    for label, (start, values) in margins.items():
+        for at in _claim_one(labels, label, start, values):
+            place = np.unravel_index(at, labels.shape, order="F")
+            before = int(labels[place])
+            where, others = margins[before]
+            if values[tuple(np.subtract(place, start))] > others[tuple(np.subtract(place, where))]:
+                labels[place] = label
+
+
+@numba.njit(cache=True)
+def _claim_one(
+    labels: NDArray[np.integer[Any]], label: int, start: Steps, values: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Claim what nobody has; returns the flat indices of what others have as well."""
+    ni, nj, _ = labels.shape
+    contested = []
+    for k in range(values.shape[2]):
+        for j in range(values.shape[1]):
+            for i in range(values.shape[0]):
+                if not values[i, j, k] > 0:
+                    continue
+                if labels[start[0] + i, start[1] + j, start[2] + k] == 0:
+                    labels[start[0] + i, start[1] + j, start[2] + k] = label
+                else:
+                    contested.append(start[0] + i + ni * (start[1] + j + nj * (start[2] + k)))
+    return np.array(contested, np.int64)
+
+
+def _of_mask(segmentation: Segmentation, wanted: Sequence[int], some_have_margins: bool) -> Lattice | None:
+    """The label map's box of the ``wanted`` labels; the others are background there."""
+    found = segmentation.labels
+    if some_have_margins or not _known(found, wanted):
+        table = np.zeros(int(found.max(initial=0)) + 1, found.dtype)
+        present = [label for label in wanted if label < len(table)]
+        table[present] = present
+        found = table[found]
+    box = _box(found)
+    if box is None:
+        return None
+    low, high = box
+    labels = _empty(high - low, int(found.max()))
+    inner = tuple(slice(1, n + 1) for n in high - low)
+    labels[inner] = found[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    shape = np.array(found.shape)
+    first = np.where(low == 0, 1, -1)
+    last = np.where(high == shape, high - low, labels.shape)
+    return Lattice(_around(segmentation.geometry, low, labels.shape), labels, _steps(first), _steps(last))
+
+
+def _known(labels: NDArray[Any], wanted: Sequence[int]) -> bool:
+    """Whether a label map holds no label but the ``wanted`` ones and background."""
+    counts = np.zeros(np.iinfo(labels.dtype).max + 1, bool)
+    counts[np.unique(labels)] = True
+    counts[[0, *wanted]] = False
+    return not counts.any()
+
+
+def _box(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """First and last voxel, plus one, of what isn't background; None for nothing."""
+    ends = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        planes = np.flatnonzero((labels != 0).any(axis=others))
+        if not len(planes):
+            return None
+        ends.append((planes[0], planes[-1] + 1))
+    low, high = np.array(ends, np.int64).T
+    return low, high
+
+
+def _empty(shape: NDArray[np.int64], top: int) -> NDArray[Any]:
+    """A lattice of background, with a layer around ``shape``."""
+    kind = np.dtype(np.uint8 if top < 256 else np.uint16)
+    each = 8 // kind.itemsize
+    ni, nj, nk = (int(n) + 2 for n in shape)
+    return np.zeros((-(-ni // each) * each, nj, nk), kind, order="F")
+
+
+def _around(grid: Geometry, low: NDArray[np.int64], shape: tuple[int, ...]) -> Geometry:
+    """The lattice's geometry: its layer begins one voxel before ``low``."""
+    return grid.cropped(_steps(low - 1), _steps(np.array(shape)))
+
+
+def _steps(values: NDArray[np.int64]) -> Steps:
+    i, j, k = (int(n) for n in values)
+    return i, j, k

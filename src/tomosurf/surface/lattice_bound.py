@@ -1,0 +1,125 @@
+"""How far a surface can be from the boundary that it stands for, as far as values at voxels can tell."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+REACH = 2
+"""Voxels around a point within which a change from inside to outside is looked for."""
+
+
+@numba.njit(cache=True)
+def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
+    """For points (n, 3) in index coordinates: (n, 2) mm from the field's zero level, and what the field can't know.
+
+    ``field`` is above zero inside and padded with what is outside; ``affine`` (3, 3) takes index steps to mm. The
+    first number is the field's value, interpolated between eight voxels, by its slope there. The second bounds
+    how far interpolation can be wrong: in a field that bends once between voxels by a quarter of the sum of second
+    differences at both ends, along each axis; a smooth one is wrong by a quarter of that. Where a slope is too
+    flat for either, the lattice's edges that change sides bound both (:func:`errors_in_mask`).
+    """
+    found = errors_in_mask(points, field, affine)
+    steps = np.linalg.inv(affine)
+    gradient = np.empty(3)
+    for n in range(len(points)):
+        value, bend = _value(field, points[n], gradient)
+        slope = 0.0
+        for axis in range(3):
+            along = 0.0
+            for index in range(3):
+                along += steps[index, axis] * gradient[index]
+            slope += along * along
+        slope = math.sqrt(slope)
+        if slope > 0 and (abs(value) + bend) / slope < found[n, 0] + found[n, 1]:
+            found[n, 0], found[n, 1] = abs(value) / slope, bend / slope
+    return found  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True)
+def errors_in_mask(points: Matrix, field: Field, affine: Matrix) -> Matrix:
+    """For points (n, 3) in index coordinates: (n, 2) mm to the mask's drawn boundary, and what it can't know.
+
+    Any boundary that puts every voxel of ``field`` on its side (inside is above zero) crosses each lattice edge
+    whose ends differ: it is no farther from a point than the edge's middle and half the edge together. The edge is
+    chosen for which the sum of both is least.
+    """
+    found = np.empty((len(points), 2))
+    for n in range(len(points)):
+        reach = 0
+        found[n, 0] = np.inf
+        while found[n, 0] == np.inf and reach <= REACH:
+            _nearest_crossing(points[n], field, affine, reach, found[n])
+            reach += 1
+    return found
+
+
+@numba.njit(cache=True)
+def _nearest_crossing(
+    point: NDArray[np.float64], field: Field, affine: Matrix, reach: int, found: NDArray[np.float64]
+) -> None:
+    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
+    for axis in range(3):
+        base = math.floor(point[axis])
+        low[axis] = max(base - reach, 0)
+        high[axis] = min(base + 1 + reach, field.shape[axis] - 1)
+    least = np.inf
+    for i in range(low[0], high[0] + 1):
+        for j in range(low[1], high[1] + 1):
+            for k in range(low[2], high[2] + 1):
+                for axis in range(3):
+                    a, b, c = i + (axis == 0), j + (axis == 1), k + (axis == 2)
+                    if a > high[0] or b > high[1] or c > high[2]:
+                        continue
+                    if (field[i, j, k] > 0) == (field[a, b, c] > 0):
+                        continue
+                    away = _length(
+                        affine, point[0] - (i + a) / 2, point[1] - (j + b) / 2, point[2] - (k + c) / 2
+                    )
+                    half = _length(affine, float(a - i), float(b - j), float(c - k)) / 2
+                    if away + half < least:
+                        least = away + half
+                        found[0], found[1] = away, half
+
+
+@numba.njit(cache=True, inline="always")
+def _length(affine: Matrix, i: float, j: float, k: float) -> float:
+    x = affine[0, 0] * i + affine[0, 1] * j + affine[0, 2] * k
+    y = affine[1, 0] * i + affine[1, 1] * j + affine[1, 2] * k
+    z = affine[2, 0] * i + affine[2, 1] * j + affine[2, 2] * k
+    return math.sqrt(x * x + y * y + z * z)
+
+
+@numba.njit(cache=True)
+def _value(field: Field, point: NDArray[np.float64], gradient: NDArray[np.float64]) -> tuple[float, float]:
+    """The interpolated value and its bound on error; ``gradient`` is set to the change per voxel."""
+    base, part = np.empty(3, np.int64), np.empty(3)
+    for axis in range(3):
+        base[axis] = min(max(math.floor(point[axis]), 0), field.shape[axis] - 2)
+        part[axis] = point[axis] - base[axis]
+        gradient[axis] = 0.0
+    value, bends = 0.0, np.zeros(3)
+    for corner in range(8):
+        at_i, at_j, at_k = corner & 1, (corner >> 1) & 1, corner >> 2
+        i, j, k = base[0] + at_i, base[1] + at_j, base[2] + at_k
+        wi = part[0] if at_i else 1 - part[0]
+        wj = part[1] if at_j else 1 - part[1]
+        wk = part[2] if at_k else 1 - part[2]
+        here = float(field[i, j, k])
+        value += wi * wj * wk * here
+        gradient[0] += (2 * at_i - 1) * wj * wk * here
+        gradient[1] += wi * (2 * at_j - 1) * wk * here
+        gradient[2] += wi * wj * (2 * at_k - 1) * here
+        if 0 < i < field.shape[0] - 1:
+            bends[0] = max(bends[0], abs(float(field[i - 1, j, k]) - 2 * here + float(field[i + 1, j, k])))
+        if 0 < j < field.shape[1] - 1:
+            bends[1] = max(bends[1], abs(float(field[i, j - 1, k]) - 2 * here + float(field[i, j + 1, k])))
+        if 0 < k < field.shape[2] - 1:
+            bends[2] = max(bends[2], abs(float(field[i, j, k - 1]) - 2 * here + float(field[i, j, k + 1])))
+    # both ends of an edge have at most the larger difference: a quarter of the sum is a half of it
+    return value, (bends[0] + bends[1] + bends[2]) / 2

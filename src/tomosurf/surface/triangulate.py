@@ -1,0 +1,405 @@
+"""From a lattice of labels and the places where they change to the triangles between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tomosurf.errors import DataError
+from tomosurf.surface.cases import Cases, Cube, cases, cube
+from tomosurf.surface.crossings import Crossings
+from tomosurf.surface.junctions import (
+    MOST_WALLS,
+    Ints,
+    Label,
+    cut_corners,
+    draw,
+    junction_count,
+    place_junction,
+    touches_itself,
+)
+
+Fractions = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Floats = NDArray[np.float64]
+
+_APEX = (
+    7  # the last of the eight keys of a cube's own points: junctions of its three lower faces, and its apex
+)
+_CLEAR = 0.05  # least distance of an apex from its cube's faces where junctions say where it lies, in steps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Triangulation:
+    """Walls in the lattice's index space.
+
+    Args:
+        points: (n, 3) float64; the crossings' come first, in order, then those where three labels or more meet.
+        faces: (m, 3) int32, counter-clockwise seen from the side of ``sides[:, 1]``.
+        sides: (m, 2) uint16, the larger label first.
+        values: (n,) float32, as given for the crossings; at the other points the mean of those around.
+        pinches: points at which one structure's surface touches itself, ascending, int32.
+    """
+
+    points: Floats
+    faces: NDArray[np.int32]
+    sides: NDArray[np.uint16]
+    values: NDArray[np.float32]
+    pinches: NDArray[np.int32]
+
+
+class _Lattice(NamedTuple):
+    """What kernels see: labels as (nk, nj, ni), all crossings, and where their rows begin."""
+
+    labels: NDArray[np.integer[Any]]
+    starts: Ints
+    rows: Ints
+
+
+class _Found(NamedTuple):
+    """What kernels fill; see :class:`Triangulation`. ``keys`` name the points that belong to no crossing."""
+
+    points: Floats
+    values: NDArray[np.float32]
+    keys: Ints
+    faces: NDArray[np.int32]
+    sides: NDArray[np.uint16]
+    pinched: NDArray[np.bool_]
+
+
+def triangulate(
+    labels: NDArray[np.integer[Any]], crossings: Crossings, fractions: Fractions, values: NDArray[np.float32]
+) -> Triangulation:
+    """The walls between all labels of a lattice, each cube of eight lattice points on its own.
+
+    Where two labels share a cube its walls come from a table (:mod:`tomosurf.surface.cases`), where three or more
+    meet from :mod:`tomosurf.surface.junctions`. Every label's surface is closed, and triangles meet in corners and
+    edges that they share and nowhere else.
+
+    Args:
+        labels: (ni, nj, nk) unsigned, Fortran-ordered; the outermost layer is background (0).
+        crossings: of these labels.
+        fractions: for each crossing how far along its edge it lies, in (0, 1), float32.
+        values: for each crossing, those along i first, then j, then k, a number that goes along.
+
+    Raises:
+        DataError: more vertices than int32 can number.
+    """
+    lattice = _Lattice(labels.T, np.concatenate(crossings.starts), crossings.rows())
+    counts = np.zeros((labels.shape[2], 2), np.int64)
+    _count(lattice, cube(), cases(), counts)
+    firsts = np.zeros((len(counts) + 1, 2), np.int64)
+    np.cumsum(counts, axis=0, out=firsts[1:])
+    triangles, own = firsts[-1]
+    if len(crossings) + own > np.iinfo(np.int32).max:
+        raise DataError("surfaces have more vertices than int32 can number; crop or coarsen the labels")
+    found = _Found(
+        np.empty((len(crossings) + own, 3)),
+        np.concatenate([values, np.empty(own, np.float32)]),
+        np.empty(own, np.int64),
+        np.empty((triangles, 3), np.int32),
+        np.empty((triangles, 2), np.uint16),
+        np.zeros(own, bool),
+    )
+    first = 0
+    for axis, (starts, along) in enumerate(zip(crossings.starts, fractions, strict=True)):
+        _place(starts, along, labels.shape, axis, found.points[first : first + len(starts)])
+        first += len(starts)
+    if own:
+        _meet(lattice, cube(), firsts, found)
+    _fill(lattice, cube(), cases(), firsts, found)
+    pinches = (np.flatnonzero(found.pinched) + len(crossings)).astype(np.int32)
+    return Triangulation(found.points, found.faces, found.sides, found.values, pinches)
+
+
+@numba.njit(parallel=True, cache=True)
+def _place(
+    starts: Ints, along: NDArray[np.float32], shape: tuple[int, int, int], axis: int, points: Floats
+) -> None:
+    """Index coordinates of crossings."""
+    ni, nj, _ = shape
+    for n in numba.prange(len(starts)):
+        row = starts[n] // ni
+        points[n, 0] = starts[n] - row * ni
+        points[n, 1] = row % nj
+        points[n, 2] = row // nj
+        points[n, axis] += along[n]
+
+
+@numba.njit(parallel=True, cache=True)
+def _count(lattice: _Lattice, cube: Cube, cases: Cases, counts: Ints) -> None:
+    """For each layer of cubes the numbers of triangles, and of points that belong to no crossing."""
+    for k in numba.prange(lattice.labels.shape[0] - 1):
+        _count_layer(lattice, cube, cases, k, counts)
+
+
+@numba.njit(cache=True)
+def _count_layer(lattice: _Lattice, cube: Cube, cases: Cases, k: int, counts: Ints) -> None:
+    nj, ni = lattice.labels.shape[1:]
+    edges, marks, own = np.empty((ni, 12), np.int64), np.zeros(ni, np.bool_), np.empty(8, np.int64)
+    cut, walls = np.empty(8, np.int64), np.empty((MOST_WALLS, 4), np.int64)
+    for j in range(nj - 1):
+        low, high = _row(lattice, j, k, edges, marks)
+        for i in range(low, high):
+            if not marks[i]:
+                continue
+            marks[i] = False
+            pattern = _pattern(lattice.labels, i, j, k, own)[2]
+            if pattern >= 0:
+                counts[k, 0] += cases.counts[pattern]
+                continue
+            counts[k, 1] += (
+                junction_count(own, 0, cube) + junction_count(own, 2, cube) + junction_count(own, 4, cube)
+            )
+            counts[k, 0] += cut_corners(own, cube, cut)
+            pattern = _two_sided(own)[2]
+            if pattern >= 0:
+                counts[k, 0] += cases.counts[pattern]
+            else:
+                counts[k, 0] += draw(own, cube, walls)
+                counts[k, 1] += 1
+
+
+@numba.njit(parallel=True, cache=True)
+def _meet(lattice: _Lattice, cube: Cube, firsts: Ints, found: _Found) -> None:
+    """Name all points that belong to no crossing, in ascending order, and place the junctions."""
+    for k in numba.prange(lattice.labels.shape[0] - 1):
+        _meet_layer(lattice, cube, firsts, k, found)
+
+
+@numba.njit(cache=True)
+def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, found: _Found) -> None:
+    nj, ni = lattice.labels.shape[1:]
+    if firsts[k, 1] == firsts[k + 1, 1]:
+        return
+    edges, marks, own = np.empty((ni, 12), np.int64), np.zeros(ni, np.bool_), np.empty(8, np.int64)
+    cut = np.empty(8, np.int64)
+    at = firsts[k, 1]
+    for j in range(nj - 1):
+        low, high = _row(lattice, j, k, edges, marks)
+        for i in range(low, high):
+            if not marks[i]:
+                continue
+            marks[i] = False
+            if _pattern(lattice.labels, i, j, k, own)[2] >= 0:
+                continue
+            key = 8 * (i + ni * (j + nj * k))
+            for face in (0, 2, 4):
+                for which in range(junction_count(own, face, cube)):
+                    found.keys[at] = key + face + which
+                    _join(own, cube, edges[i], at, found)
+                    at += 1
+            cut_corners(own, cube, cut)
+            if _two_sided(own)[2] < 0:
+                found.keys[at] = key + _APEX
+                at += 1
+
+
+@numba.njit(cache=True)
+def _join(own: Ints, cube: Cube, edges: Ints, at: int, found: _Found) -> None:
+    """Place one junction, by its key; its value is the mean of the crossings' on its face."""
+    face, which = found.keys[at] % 8 // 2 * 2, found.keys[at] % 2
+    place = at + len(found.points) - len(found.keys)
+    around = np.empty((4, 3), np.float64)
+    total, members = 0.0, 0
+    for n in range(4):
+        edge = cube.face_edges[face, n]
+        if own[cube.ends[edge, 0]] != own[cube.ends[edge, 1]]:
+            for axis in range(3):
+                around[n, axis] = found.points[edges[edge], axis]
+            total += found.values[edges[edge]]
+            members += 1
+    place_junction(around, own, cube.face_corners[face], which, found.points[place])
+    found.values[place] = total / members
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, found: _Found) -> None:
+    """All triangles, and the apexes' places."""
+    for k in numba.prange(lattice.labels.shape[0] - 1):
+        _fill_layer(lattice, cube, cases, firsts, k, found)
+
+
+@numba.njit(cache=True)
+def _fill_layer(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, k: int, found: _Found) -> None:
+    nj, ni = lattice.labels.shape[1:]
+    if firsts[k, 0] == firsts[k + 1, 0]:
+        return
+    edges, marks, own = np.empty((ni, 12), np.int64), np.zeros(ni, np.bool_), np.empty(8, np.int64)
+    cut, walls = np.empty(8, np.int64), np.empty((MOST_WALLS, 4), np.int64)
+    nodes = np.empty(24, np.int64)
+    at = firsts[k, 0]
+    for j in range(nj - 1):
+        low, high = _row(lattice, j, k, edges, marks)
+        for i in range(low, high):
+            if not marks[i]:
+                continue
+            marks[i] = False
+            small, large, pattern = _pattern(lattice.labels, i, j, k, own)
+            if pattern < 0:
+                for n in range(cut_corners(own, cube, cut)):
+                    corner = cut[n]
+                    around = own[cube.neighbours[corner, 0]]
+                    label = np.int64(
+                        lattice.labels[k + (corner >> 2), j + (corner >> 1 & 1), i + (corner & 1)]
+                    )
+                    alone = 1 << corner if label > around else 255 - (1 << corner)
+                    pair = (min(label, around), max(label, around))
+                    at = _emit(cases, alone, edges[i], pair, at, found)
+                small, large, pattern = _two_sided(own)
+            if pattern >= 0:
+                at = _emit(cases, pattern, edges[i], (small, large), at, found)
+            else:
+                count = draw(own, cube, walls)
+                nodes[:12] = edges[i]
+                apex = _nodes(i + ni * (j + nj * k), (1, ni, ni * nj), walls[:count], nodes, found)
+                at = _cone(walls[:count], nodes, apex, at, found)
+
+
+@numba.njit(cache=True)
+def _row(lattice: _Lattice, j: int, k: int, edges: Ints, marks: NDArray[np.bool_]) -> tuple[int, int]:
+    """Mark the cubes of a row that have a crossing, note theirs in ``edges``; all lie between the two returned."""
+    nj = lattice.labels.shape[1]
+    low, high = lattice.labels.shape[2], 0
+    for b in range(2):
+        for span in (
+            _note(lattice, 0, j + nj * (k + b), 2 * b, edges, marks),
+            _note(lattice, 0, j + 1 + nj * (k + b), 2 * b + 1, edges, marks),
+            _note(lattice, 1, j + nj * (k + b), 4 + 2 * b, edges, marks),
+            _note(lattice, 2, j + b + nj * k, 8 + 2 * b, edges, marks),
+        ):
+            low, high = min(low, span[0]), max(high, span[1])
+    return low, high
+
+
+@numba.njit(cache=True)
+def _note(
+    lattice: _Lattice, axis: int, row: int, edge: int, edges: Ints, marks: NDArray[np.bool_]
+) -> tuple[int, int]:
+    """One row of crossings; those along j and k belong to the cube before them too, as its next edge."""
+    starts, ni = lattice.starts, lattice.labels.shape[2]
+    first, stop = lattice.rows[axis, row], lattice.rows[axis, row + 1]
+    if first == stop:
+        return ni, 0
+    for n in range(first, stop):
+        i = starts[n] - row * ni
+        edges[i, edge] = n
+        marks[i] = True
+        if axis > 0:
+            edges[i - 1, edge + 1] = n
+            marks[i - 1] = True
+    return starts[first] - row * ni - int(axis > 0), starts[stop - 1] - row * ni + 1
+
+
+@numba.njit(cache=True)
+def _pattern(labels: NDArray[np.integer[Any]], i: int, j: int, k: int, own: Ints) -> tuple[Label, Label, int]:
+    """The labels of a cube's corners go to ``own``; returns what :func:`_two_sided` does."""
+    for c in range(2):
+        for b in range(2):
+            own[4 * c + 2 * b] = labels[k + c, j + b, i]
+            own[4 * c + 2 * b + 1] = labels[k + c, j + b, i + 1]
+    found: tuple[Label, Label, int] = _two_sided(own)
+    return found
+
+
+@numba.njit(cache=True)
+def _two_sided(own: Ints) -> tuple[Label, Label, int]:
+    """The smaller and larger label of a cube and which corners have the larger; -1 for three labels or more."""
+    small, large = own[0], own[0]
+    for n in range(1, 8):
+        small, large = min(small, own[n]), max(large, own[n])
+    pattern: int = 0
+    for n in range(8):
+        if own[n] == large:
+            pattern |= 1 << n
+        elif own[n] != small:
+            return small, large, -1
+    if small == large:
+        pattern = 0
+    return small, large, pattern
+
+
+@numba.njit(cache=True)
+def _emit(
+    cases: Cases, pattern: int, edges: Ints, labels: tuple[Label, Label], at: int, found: _Found
+) -> int:
+    """Write the table's triangles between a smaller and a larger label; returns where the next goes."""
+    for n in range(cases.counts[pattern]):
+        for corner in range(3):
+            found.faces[at, corner] = edges[cases.edges[pattern, n, corner]]
+        found.sides[at, 0], found.sides[at, 1] = labels[1], labels[0]
+        at += 1
+    return at
+
+
+@numba.njit(cache=True)
+def _cone(walls: Ints, nodes: Ints, apex: int, at: int, found: _Found) -> int:
+    """Write a triangle from each wall to the apex; returns where the next goes."""
+    for n in range(len(walls)):
+        start, stop, right, left = nodes[walls[n, 0]], nodes[walls[n, 1]], walls[n, 2], walls[n, 3]
+        if right < left:
+            start, stop, right, left = stop, start, left, right
+        found.faces[at, 0], found.faces[at, 1], found.faces[at, 2] = start, stop, apex
+        found.sides[at, 0], found.sides[at, 1] = right, left
+        at += 1
+    found.pinched[apex - len(found.points) + len(found.keys)] = touches_itself(walls, len(walls))
+    return at
+
+
+@numba.njit(cache=True)
+def _nodes(place: int, steps: tuple[int, int, int], walls: Ints, nodes: Ints, found: _Found) -> int:
+    """Find the points of a cube's junctions and of its apex, and put the apex there; returns the apex.
+
+    ``place`` is the cube's flat index, ``steps`` that of one step along each axis. The apex is the middle of the
+    junctions, so that the line where three labels meet runs on smoothly; of all nodes if that isn't inside.
+    """
+    crossings = len(found.points) - len(found.keys)
+    apex: int = crossings + _find(found.keys, 8 * place + _APEX)
+    used = np.zeros(24, np.bool_)
+    for n in range(len(walls)):
+        used[walls[n, 0]] = used[walls[n, 1]] = True
+    middle, joint = np.zeros(3), np.zeros(3)
+    total, members, joints, faces = 0.0, 0, 0, 0
+    for node in range(24):
+        if not used[node]:
+            continue
+        if node >= 12:
+            face, which = (node - 12) // 2, node % 2
+            key = 8 * (place + steps[face // 2] * (face % 2)) + face // 2 * 2 + which
+            nodes[node] = crossings + _find(found.keys, key)
+            for axis in range(3):
+                joint[axis] += found.points[nodes[node], axis]
+            joints += 1
+            faces |= 1 << face
+        for axis in range(3):
+            middle[axis] += found.points[nodes[node], axis]
+        total += found.values[nodes[node]]
+        members += 1
+    found.values[apex] = total / members
+    if faces & (faces - 1):
+        ni, nij = steps[1], steps[2]
+        low = (place % ni, place % nij // ni, place // nij)
+        for axis in range(3):
+            at = joint[axis] / joints
+            found.points[apex, axis] = min(max(at, low[axis] + _CLEAR), low[axis] + 1 - _CLEAR)
+    else:
+        for axis in range(3):
+            found.points[apex, axis] = middle[axis] / members
+    return apex
+
+
+@numba.njit(cache=True)
+def _find(keys: Ints, key: int) -> int:
+    """Where ``key`` is among ascending ``keys``."""
+    low: int = 0
+    high = len(keys) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from tests.complexes import ball, three_parts, walls_of
+from tomosurf.data.mesh import SurfaceMesh
+from tomosurf.errors import ConfigError
+from tomosurf.surface.printable import apart, print_check
+from tomosurf.surface.thickness import wall_thickness
+from tomosurf.testing.segmentations import segment
+
+
+def shell(outer: float, inner: float) -> SurfaceMesh:
+    outside, inside = ball(outer), ball(inner)
+    faces = np.concatenate([outside.faces, inside.faces[:, ::-1] + len(outside.vertices)])
+    return SurfaceMesh(
+        np.concatenate([outside.vertices, inside.vertices]), faces.astype(np.int32), segment(1)
+    )
+
+
+def test_a_shell_is_as_thick_as_its_radii_differ() -> None:
+    thickness = wall_thickness(shell(20.0, 17.0))
+    assert thickness == pytest.approx(np.full(len(thickness), 3.0), abs=0.06)  # facets bulge by 0.03 mm
+
+
+def test_a_slab_is_as_thick_as_it_is_whatever_its_triangles() -> None:
+    steps = np.linspace(0, 30, 7)
+    x, y = (axis.reshape(-1) for axis in np.meshgrid(steps, steps, indexing="ij"))
+    number = np.arange(49).reshape(7, 7)
+    here, right, up, across = (
+        a.reshape(-1) for a in (number[:-1, :-1], number[1:, :-1], number[:-1, 1:], number[1:, 1:])
+    )
+    top = np.concatenate([np.stack([here, right, across], 1), np.stack([here, across, up], 1)])
+    vertices = np.concatenate([np.stack([x, y, np.full(49, z)], 1) for z in (0.0, 2.5)])
+    faces = np.concatenate([top[:, ::-1], top + 49]).astype(np.int32)
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    turn *= np.linalg.det(turn)
+    thickness = wall_thickness(SurfaceMesh(vertices @ turn.T, faces, segment(1)))
+    np.testing.assert_allclose(thickness, 2.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("clearance", [0.025, 0.1])
+def test_parts_that_touched_are_apart_by_the_clearance(clearance: float) -> None:
+    walls = walls_of(three_parts())
+    parts = [walls.mesh(segment(label)) for label in walls.labels]
+    assert all(check.gap_mm == 0 for check in print_check(parts))
+    for before, check in zip(parts, print_check(apart(parts, clearance)), strict=True):
+        assert check.closed
+        assert check.manifold
+        assert check.crossings == 0
+        assert 0.5 * clearance <= check.gap_mm <= 1.01 * clearance
+        assert check.thinnest_mm > clearance
+        assert len(before.vertices)
+
+
+def test_walls_sink_by_half_the_clearance_and_free_surfaces_stay() -> None:
+    walls = walls_of(three_parts())
+    parts = [walls.mesh(segment(label)) for label in walls.labels]
+    shared = walls.sides[:, 1] > 0
+    on_wall = np.zeros(len(walls.vertices), bool)
+    on_wall[walls.faces[shared]] = True
+    free = {tuple(vertex) for vertex in walls.vertices[~on_wall].tolist()}
+    for before, after in zip(parts, apart(parts, 0.02), strict=True):
+        moved = np.linalg.norm(after.vertices - before.vertices, axis=1)
+        stays = np.array([tuple(vertex) in free for vertex in before.vertices.tolist()])
+        assert (moved[stays] == 0).all()
+        assert np.median(moved[~stays]) == pytest.approx(0.01, rel=0.01)
+
+
+def test_a_clearance_below_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="clearance"):
+        apart([shell(3.0, 2.0)], -0.1)
