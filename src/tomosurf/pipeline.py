@@ -316,12 +316,22 @@ def clean_up(
     return own
 
 
+def on_sides(rules: Mapping[str, RefineRule], segmentation: Segmentation) -> Mapping[str, RefineRule]:
+    """``rules`` for the segments of a localised head: that of a name holds for it on either side."""
+    told = segmentation.provenance.get("localise")
+    if told is None:
+        return rules
+    names = {segment.name for segment in segmentation.segments}
+    both = {f"{name}_{side}": rule for name, rule in rules.items() for side in told["sides"]}
+    return {name: rule for name, rule in {**both, **rules}.items() if name in names or name not in rules}
+
+
 def surfaces_of(segmentation: Segmentation, protocol: Protocol, progress: Progress = silent) -> Surfaces:
     """Clean up, contour, and let the margins go."""
     from tomosurf.refine.refine import refine
     from tomosurf.surface.extract import extract
 
-    refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
+    refined = refine(segmentation, on_sides(clean_up(protocol.segment, protocol.refine), segmentation))
     del segmentation
     scene = extract(refined, progress)
     return Surfaces(refined.without_margins(), scene)

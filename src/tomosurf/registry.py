@@ -1,8 +1,8 @@
 """Names of independent, exchangeable things, and where their code lives.
 
 An entry is ``"name": "module:attribute"`` and is imported only when asked for, so that listing costs nothing.
-Registered are things that know nothing of each other: exporters, checks, segmenters, importers of models, readers
-of data sets.
+Registered are things that know nothing of each other: exporters, checks, segmenters, atlases, importers of models,
+readers of data sets.
 Cases of one thing (coordinate conventions, say) are not.
 
 To add one, write its file and add its line here; the conformance suite in tests/conformance finds it.
@@ -75,6 +75,7 @@ CHECKS = Registry(
         "closed_surface": "tomosurf.qc.closed_surface:check",
         "mesh_volume": "tomosurf.qc.mesh_volume:check",
         "field_of_view": "tomosurf.qc.field_of_view:check",
+        "localisation": "tomosurf.qc.localisation:check",
     },
 )
 
@@ -83,6 +84,13 @@ SEGMENTERS = Registry(
     {
         "threshold": "tomosurf.segment.threshold:segment",
         "network": "tomosurf.segment.network:segment",
+    },
+)
+
+ATLASES = Registry(
+    "atlas",
+    {
+        "mni152": "tomosurf.segment.localise.mni152:load",
     },
 )
 
