@@ -52,13 +52,7 @@ class Placement:
 
     def to_head(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) atlas LPS mm to (n, 3) mm in the head."""
-        result: NDArray[np.float64] = points @ self.matrix.T + self.offset
-        return result
-
-    def to_atlas(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The inverse of :meth:`to_head`."""
-        result: NDArray[np.float64] = np.linalg.solve(self.matrix, (points - self.offset).T).T
-        return result
+        return np.asarray(points @ self.matrix.T + self.offset, np.float64)
 
     @property
     def rotation(self) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Doubt, Margin, Segment, Segmentation
 from tomosurf.data.volume import Volume
-from tomosurf.errors import ConfigError
+from tomosurf.errors import ConfigError, DataError
 from tomosurf.localise_rule import LocaliseRule
 from tomosurf.progress import Progress
 from tomosurf.registry import ATLASES
@@ -162,7 +162,8 @@ def _labels(own: Geometry, upright: Geometry, sides: Sequence[Side], inference: 
         there = found > 0
         window[there] = found[there] + _offset(side.name, inference)
     back = turn(upright, own)
-    assert back is not None  # noqa: S101
+    if back is None:
+        raise DataError("the label map doesn't share the image's voxels")
     return np.asfortranarray(turned(labels, back))
 
 
