@@ -31,7 +31,8 @@ def segment(
     Where the volume has the model's spacing, margins lie on the volume's own voxels and a voxel has a label
     exactly where that margin is above zero. Elsewhere, and for a sheared volume, margins lie on the
     network's grid and labels come from its interpolated outputs. Voxels that were never measured (padding)
-    get no label. The same volume gives the same bytes on the same machine's CPU.
+    get no label. The same volume gives the same bytes on the same machine's CPU. Where ``method`` says how to
+    localise, a volume larger than a crop goes through :func:`tomosurf.segment.localise.segment_whole`.
 
     Raises:
         UnknownNameError: no model of that name.
@@ -45,6 +46,10 @@ def segment(
         if given.modality and spec.modality not in ("any", given.modality):
             raise ModelError(f"model {spec.name} is for {spec.modality}; this volume is {given.modality}")
     inference = Inference(folder, spec, options)
+    if method.localise is not None and max(volume.geometry.extent) > method.localise.crop_mm:
+        from tomosurf.segment.localise import segment_whole
+
+        return segment_whole(volume, method.localise, inference, progress)
     inferred = inference.run((volume, *others), volume, progress)
     found = inferred.found
     resampled = turn(volume.geometry, inferred.grid) is None
