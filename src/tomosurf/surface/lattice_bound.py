@@ -47,7 +47,8 @@ def errors_in_mask(points: Matrix, field: Field, affine: Matrix) -> Matrix:
 
     Any boundary that puts every voxel of ``field`` on its side (inside is above zero) crosses each lattice edge
     whose ends differ: it is no farther from a point than the edge's middle and half the edge together. The edge is
-    chosen for which the sum of both is least.
+    chosen for which that is least; of it, the first number is the distance from the voxel face across the edge,
+    where the mask draws its boundary, and the second the rest.
     """
     found = np.empty((len(points), 2))
     for n in range(len(points)):
@@ -84,7 +85,19 @@ def _nearest_crossing(
                     half = _length(affine, float(a - i), float(b - j), float(c - k)) / 2
                     if away + half < least:
                         least = away + half
-                        found[0], found[1] = away, half
+                        x = _past(point[0] - (i + a) / 2, axis == 0)
+                        y = _past(point[1] - (j + b) / 2, axis == 1)
+                        z = _past(point[2] - (k + c) / 2, axis == 2)
+                        found[0] = min(_length(affine, x, y, z), least)
+                        found[1] = least - found[0]
+
+
+@numba.njit(cache=True, inline="always")
+def _past(step: float, across: bool) -> float:
+    """What of a step from a voxel face's middle lies across the face, or beyond its rim."""
+    if across:
+        return step
+    return max(abs(step) - 0.5, 0.0)
 
 
 @numba.njit(cache=True, inline="always")
