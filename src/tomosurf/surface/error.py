@@ -29,8 +29,8 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
 
     With a margin: the distance of every vertex and every triangle's middle from the margin's zero level, and how
     far interpolation between voxels can be wrong there. Without: the distance from the faces between voxels
-    where the mask changes, and what lattice edges leave open. Mean and 95th percentile weigh by area; the flat patch where the
-    image ends stands for no boundary and doesn't count.
+    where the mask changes, and what lattice edges leave open. Mean and 95th percentile weigh by area; the flat
+    patch where the image ends stands for no boundary and doesn't count.
     """
     margin = segmentation.margins.get(mesh.segment.label)
     points, weights = _points(mesh)
