@@ -49,7 +49,7 @@ def train(config_path: Path, data: Path, out: Path, wanted: Wanted, progress: Pr
     """Train, write model, curves and metrics.json to ``out``, and return what stands in the latter.
 
     Every network keeps its state under ``out``/networks: the same call after a kill goes on from there. Under
-    torchrun all processes train each network together, and the first one writes.
+    torchrun all processes train each network together, and the first one writes (all must see ``out``).
 
     Raises:
         ConfigError: the configuration or the data set's description is wrong, or ``out`` holds another run.
