@@ -1,4 +1,4 @@
-"""Write the two sample studies as DICOM: an analytic CT torso, and an MR head with two crops.
+"""Write the three sample studies as DICOM: an analytic CT torso, an MR head, and two crops of it.
 
 Run as ``python sample_data/make_sample_data.py OUT``. Everything is synthetic or an average of many; where it
 comes from is told in sample_data/README.md. The same version of tomosurf and numpy gives the same bytes.
@@ -46,19 +46,22 @@ class SampleData:
     """Where the studies lie, and the truth about the CT (see tomosurf.testing.phantoms.load_truth)."""
 
     ct_phantom: Path
+    mr_head: Path
     mr_hippocampus: Path
     truth: Path
 
 
 def make(out: Path, progress: Progress = silent) -> SampleData:
-    """Write ``ct-phantom``, ``mr-hippocampus`` and ``ct-phantom.truth.json`` into the folder ``out``.
+    """Write ``ct-phantom``, ``mr-head``, ``mr-hippocampus`` and ``ct-phantom.truth.json`` into the folder ``out``.
 
     Raises:
         MissingExtraError: the package nilearn, which carries the MR template, isn't installed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sample = SampleData(out / "ct-phantom", out / "mr-hippocampus", out / "ct-phantom.truth.json")
+    truth = out / "ct-phantom.truth.json"
+    sample = SampleData(out / "ct-phantom", out / "mr-head", out / "mr-hippocampus", truth)
     write_ct_phantom(sample.ct_phantom, sample.truth, progress)
+    write_mr_head(sample.mr_head, progress)
     write_mr_hippocampus(sample.mr_hippocampus, progress)
     return sample
 
@@ -93,19 +96,30 @@ def write_ct_phantom(folder: Path, truth: Path, progress: Progress = silent) -> 
     save_truth(truth, structures)
 
 
-def write_mr_hippocampus(folder: Path, progress: Progress = silent) -> None:
-    """The MNI152 template as three series: ``head`` (sagittal), ``crop-left`` and ``crop-right`` (axial)."""
+def write_mr_head(folder: Path, progress: Progress = silent) -> None:
+    """The MNI152 template as one sagittal series."""
     values, geometry = _template()
     affine = geometry.affine[:, [1, 2, 0, 3]] * [1.0, -1.0, 1.0, 1.0]
     affine[:3, 3] = geometry.to_world([[0, 0, geometry.shape[2] - 1]])[0]
     ni, nj, nk = geometry.shape
     sagittal = Geometry((nj, nk, ni), affine, geometry.frame_of_reference_uid)
     _write_mr(folder, "head", values[:, :, ::-1].transpose(1, 2, 0), sagittal, progress)
+
+
+def write_mr_hippocampus(folder: Path, progress: Progress = silent) -> None:
+    """Two axial series around its hippocampi: ``crop-left`` and ``crop-right``."""
+    values, geometry = _template()
     for name, centre in CROP_CENTRES.items():
         first = np.rint(geometry.to_index([centre])[0] - (np.array(CROP_SHAPE) - 1) / 2.0).astype(int)
         a, b, c = first.tolist()
         box = tuple(slice(n, n + size) for n, size in zip((a, b, c), CROP_SHAPE, strict=True))
-        _write_mr(folder, f"crop-{name}", values[box], geometry.cropped((a, b, c), CROP_SHAPE), progress)
+        _write_mr(
+            folder / f"crop-{name}",
+            f"crop-{name}",
+            values[box],
+            geometry.cropped((a, b, c), CROP_SHAPE),
+            progress,
+        )
 
 
 def _write_mr(folder: Path, name: str, values: NDArray[Any], geometry: Geometry, progress: Progress) -> None:
@@ -124,14 +138,14 @@ def _write_mr(folder: Path, name: str, values: NDArray[Any], geometry: Geometry,
     } | ({"Laterality": laterality} if laterality else {"BodyPartExamined": part})
     options = SeriesOptions(
         modality="MR",
-        study="tomosurf sample mr-hippocampus",
+        study=f"tomosurf sample mr-{'hippocampus' if laterality else 'head'}",
         series=name,
         bits_stored=8,
         rescale=None,
         attributes=attributes,
         removed=() if laterality else ("Laterality",),
     )
-    write_series(folder / name, values.astype(np.uint16), geometry, options, progress)
+    write_series(folder, values.astype(np.uint16), geometry, options, progress)
 
 
 def _template() -> tuple[NDArray[np.uint8], Geometry]:
@@ -169,7 +183,7 @@ def _printed(stage: str, fraction: float) -> None:
 
 def main() -> None:
     """The command line: one argument, the folder to write into."""
-    parser = argparse.ArgumentParser(description="Write tomosurf's two sample studies as DICOM.")
+    parser = argparse.ArgumentParser(description="Write tomosurf's three sample studies as DICOM.")
     parser.add_argument("out", type=Path, help="folder to write into")
     make(parser.parse_args().out, _printed)
 

@@ -15,7 +15,7 @@ if os.environ.get("CI"):
 
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The two sample studies and ``ct-phantom.truth.json``, generated once a session; don't write to it."""
+    """The three sample studies and ``ct-phantom.truth.json``, generated once a session; don't write to it."""
     from sample_data.make_sample_data import make
 
     out = tmp_path_factory.mktemp("sample-data")

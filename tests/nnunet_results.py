@@ -22,6 +22,7 @@ from tomosurf.testing.phantoms import Ball, rasterise
 BRIGHT, DARK, BODY = Ball((-9.0, -5.0, 4.0), 9.0), Ball((8.0, 6.0, -5.0), 8.0), Ball((0.0, 0.0, 0.0), 27.0)
 LEVELS = ((BODY, 40.0), (BRIGHT, 220.0), (DARK, -80.0))
 AIR = -1000.0
+LOWRES, CASCADE = "3d_lowres", "3d_cascade_fullres"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Task:
     strides: tuple[tuple[int, int, int], ...] = ((1, 1, 1), (2, 2, 2), (2, 2, 2))
     mirror_axes: tuple[int, ...] | None = (0, 1, 2)
     folds: tuple[str, ...] = ("0",)
+    lowres: tuple[float, float, float] | None = None
+    """The spacing of a cascade's first stage."""
     steps: int = 80
     """Of training; 0 leaves the weights as they were drawn."""
 
@@ -49,8 +52,8 @@ def plans_of(task: Task) -> dict[str, Any]:
     """plans.json."""
     levels = len(task.strides)
     plain = task.network == "PlainConvUNet"
-    resampling = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
-    return {
+    resampling: dict[str, Any] = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
+    plans: dict[str, Any] = {
         "dataset_name": "Dataset901_Balls",
         "plans_name": "nnUNetPlans",
         "original_median_spacing_after_transp": list(task.spacing),
@@ -112,6 +115,11 @@ def plans_of(task: Task) -> dict[str, Any]:
             },
         },
     }
+    if task.lowres is not None:
+        there = plans["configurations"]
+        there[LOWRES] = {"inherits_from": "3d_fullres", "spacing": list(task.lowres), "next_stage": CASCADE}
+        there[CASCADE] = {"inherits_from": "3d_fullres", "previous_stage": LOWRES}
+    return plans
 
 
 def dataset_of(task: Task) -> dict[str, Any]:
@@ -180,12 +188,12 @@ def nnunets_world(folder: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-def make_results(folder: Path, task: Task) -> Path:
+def make_results(folder: Path, task: Task, configuration: str = "3d_fullres") -> Path:
     """The trainer's folder below ``folder``, as nnU-Net lays it out; checkpoints are written by its trainer."""
-    out = folder / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    out = folder / f"nnUNetTrainer__nnUNetPlans__{configuration}"
     with nnunets_world(folder):
         for fold in task.folds:
-            trainer = untrained(task, fold, plans_of(task))
+            trainer = untrained(task, fold, plans_of(task), configuration)
             if task.steps:
                 _fit(trainer, task)
             (out / f"fold_{fold}").mkdir(parents=True)
@@ -195,17 +203,20 @@ def make_results(folder: Path, task: Task) -> Path:
     return out
 
 
-def untrained(task: Task, fold: str, plans: dict[str, Any]) -> Any:
+def untrained(task: Task, fold: str, plans: dict[str, Any], configuration: str = "3d_fullres") -> Any:
     """nnU-Net's trainer with the network of ``plans``, its weights as they were drawn."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 
     plans = {**plans, "continue_training": False}
-    trainer = nnUNetTrainer(plans, "3d_fullres", fold, dataset_of(task), torch.device("cpu"))
+    trainer = nnUNetTrainer(plans, configuration, fold, dataset_of(task), torch.device("cpu"))
     torch.manual_seed(int(fold) if fold.isdigit() else 7)
     trainer.network = trainer.build_network_architecture(
         trainer.plans_manager,
         trainer.configuration_manager,
-        len(task.channels),
+        determine_num_input_channels(
+            trainer.plans_manager, trainer.configuration_manager, trainer.dataset_json
+        ),
         trainer.label_manager.num_segmentation_heads,
         enable_deep_supervision=False,
     )
@@ -218,10 +229,11 @@ def _fit(trainer: Any, task: Task) -> None:
     """Some seconds of plain training on patches of one image on the plan's own grid."""
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 
-    shape = [round(66 / step) for step in task.spacing]
+    spacing = trainer.configuration_manager.spacing
+    shape = [round(66 / step) for step in spacing]
     backward = [task.forward.index(axis) for axis in range(3)]
     ijk = [2 - axis for axis in (0, 1, 2)]
-    stored = [task.spacing[backward[axis]] for axis in ijk]
+    stored = [spacing[backward[axis]] for axis in ijk]
     counts = [shape[backward[axis]] for axis in ijk]
     volumes, truth = balls(grid(counts, stored), task, seed=1)
     image = np.stack([volume.array.transpose(2, 1, 0) for volume in volumes]).astype(np.float32)
@@ -235,6 +247,10 @@ def _fit(trainer: Any, task: Task) -> None:
     )
     x, y = torch.from_numpy(data), torch.from_numpy(np.maximum(seg[0], 0).astype(np.int64))
     target = _targets(y, task)
+    if trainer.is_cascaded:  # its first stage is a voxel off
+        labels = trainer.label_manager.foreground_labels
+        shown = torch.stack([(y == label).float() for label in labels])
+        x = torch.cat([x, shown.roll(1, dims=1)])
     optimiser = torch.optim.AdamW(trainer.network.parameters(), lr=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.04, total_steps=task.steps)
     rng = np.random.default_rng(2)
@@ -276,22 +292,28 @@ def _targets(labels: torch.Tensor, task: Task) -> torch.Tensor:
     return torch.stack([torch.isin(labels, torch.tensor(own)).float() for own in channels])
 
 
-def predicted(results: Path, images: Sequence[str], mirror: bool, out: Path) -> np.ndarray:
-    """nnUNetPredictor's labels, read and written by its own reader, in the order of the file's axes."""
+def predicted(results: Sequence[Path], images: Sequence[str], mirror: bool, out: Path) -> np.ndarray:
+    """nnUNetPredictor's labels, read and written by its own reader, in the order of the file's axes.
+
+    Several ``results`` are a cascade's stages, in order.
+    """
     import nibabel
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+    labels = None
     with nnunets_world(out.parent):
-        predictor = nnUNetPredictor(
-            tile_step_size=0.5,
-            use_gaussian=True,
-            use_mirroring=mirror,
-            device=torch.device("cpu"),
-            allow_tqdm=False,
-        )
-        predictor.initialize_from_trained_model_folder(str(results), None, "checkpoint_final.pth")
-        reader = predictor.plans_manager.image_reader_writer_class()
-        data, properties = reader.read_images(list(images))
-        labels = predictor.predict_single_npy_array(data, properties)
+        for stage in results:
+            predictor = nnUNetPredictor(
+                tile_step_size=0.5,
+                use_gaussian=True,
+                use_mirroring=mirror,
+                device=torch.device("cpu"),
+                allow_tqdm=False,
+            )
+            predictor.initialize_from_trained_model_folder(str(stage), None, "checkpoint_final.pth")
+            reader = predictor.plans_manager.image_reader_writer_class()
+            data, properties = reader.read_images(list(images))
+            before = None if labels is None else labels[None].astype(np.float32)  # as its readers give them
+            labels = predictor.predict_single_npy_array(data, properties, before)
         reader.write_seg(labels, str(out), properties)
     return np.asarray(nibabel.load(out).dataobj)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from tests.benchmarks import localise
 from tests.mesh_readers import encloses
 from tomosurf.config import load_protocol
 from tomosurf.data.geometry import Geometry
@@ -117,6 +118,42 @@ def test_both_hippocampi_of_the_template_are_found_on_their_sides(sample_data, t
             for part in ("anterior", "posterior")
         )
         assert front[1] < back[1] - 10  # LPS: the front is -y
+
+
+@pytest.mark.slow
+def test_a_whole_head_gives_four_parts_on_their_sides(sample_data, tmp_path):
+    case = run(sample_data / "mr-head", tmp_path, (), RunOptions("cpu", pictures=False)).cases[0]
+    assert case.manifest.usable
+    assert [(record.label, record.segment) for record in case.manifest.meshes] == [
+        (1, "hippocampus_anterior_left"),
+        (2, "hippocampus_posterior_left"),
+        (3, "hippocampus_anterior_right"),
+        (4, "hippocampus_posterior_right"),
+    ]
+    for sign, parts in ((1, case.manifest.meshes[:2]), (-1, case.manifest.meshes[2:])):
+        assert 2000 < sum(record.volume_mm3 for record in parts) < 6000
+        front, back = (trimesh.load(case.folder / record.files["stl"]) for record in parts)
+        assert front.is_watertight
+        assert back.is_watertight
+        assert sign * front.centroid[0] > 15  # LPS: the patient's left is +x
+        assert front.centroid[1] < back.centroid[1] - 10  # and the front is -y
+
+
+@pytest.mark.slow
+def test_a_real_head_agrees_with_its_atlas(shared_data):
+    """AAL's hippocampus is nearly twice as large as the network's: Dice can't exceed 0.7 then."""
+    answers = {figure.what: figure.ours for figure in localise.plain()}
+    for side in ("left", "right"):
+        assert 2000 < answers[f"volume, {side}"] < 6000
+        assert answers[f"Dice with AAL, {side}"] > 0.55
+
+
+def test_slices_far_apart_are_not_taken_for_a_head(shared_data, tmp_path):
+    folder = shared_data / "dicom" / "mr-head-t1-thick"
+    outcome = run(folder, tmp_path, [load_protocol("mr-hippocampus")], RunOptions("cpu", pictures=False))
+    assert not outcome.cases
+    assert [notice.code for notice in outcome.refused] == ["no_matching_series"]
+    assert "slice step of 6.5 mm is above 3 mm" in outcome.selection[0].choice.reasons
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

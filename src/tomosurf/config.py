@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from tomosurf import resources
 from tomosurf.data.segmentation import Code, Role, Segment
 from tomosurf.errors import ConfigError, UnknownNameError
 from tomosurf.frozen import Frozen
+from tomosurf.localise_rule import LocaliseRule
 from tomosurf.series_rule import SeriesRule
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -92,10 +100,21 @@ class ThresholdMethod(Frozen):
 
 
 class NetworkMethod(Frozen):
-    """Segment with a network: the name of a model that ships or was imported, or a folder."""
+    """Segment with a network: the name of a model that ships or was imported, or a folder.
+
+    With ``localise``, images larger than the model's crops are whole heads: each segment is looked for on both
+    sides and named ``<name>_left`` and ``<name>_right``.
+    """
 
     method: Literal["network"]
     model: str
+    localise: LocaliseRule | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A method that asks for nothing new keeps the digest that its protocol always had."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if key != "localise" or value is not None}
 
 
 class RefineRule(Frozen):

@@ -320,6 +320,16 @@ def clean_up(
     return own
 
 
+def on_sides(rules: Mapping[str, RefineRule], segmentation: Segmentation) -> Mapping[str, RefineRule]:
+    """``rules`` for the segments of a localised head: that of a name holds for it on either side."""
+    told = segmentation.provenance.get("localise")
+    if told is None:
+        return rules
+    names = {segment.name for segment in segmentation.segments}
+    both = {f"{name}_{side}": rule for name, rule in rules.items() for side in told["sides"]}
+    return {name: rule for name, rule in {**both, **rules}.items() if name in names or name not in rules}
+
+
 def surfaces_of(
     segmentation: Segmentation,
     protocol: Protocol,
@@ -330,7 +340,7 @@ def surfaces_of(
     from tomosurf.refine.refine import refine
     from tomosurf.survival import lost_between, lost_to_labels
 
-    refined = refine(segmentation, clean_up(protocol.segment, protocol.refine))
+    refined = refine(segmentation, on_sides(clean_up(protocol.segment, protocol.refine), segmentation))
     losses = (*lost_to_labels(segmentation), *lost_between(segmentation, refined))
     del segmentation
     made = surfaces_of_labels(refined, progress, face)

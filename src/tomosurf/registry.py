@@ -1,8 +1,8 @@
 """Names of independent, exchangeable things, and where their code lives.
 
 An entry is ``"name": "module:attribute"`` and is imported only when asked for, so that listing costs nothing.
-Registered are things that know nothing of each other: exporters, checks, segmenters, importers of models, readers
-of data sets.
+Registered are things that know nothing of each other: exporters, checks, segmenters, atlases, importers of models,
+readers of data sets.
 Cases of one thing (coordinate conventions, say) are not.
 
 To add one, write its file and add its line here; the conformance suite in tests/conformance finds it.
@@ -80,6 +80,7 @@ CHECKS = Registry(
         "total_error": "tomosurf.qc.total_error:check",
         "survival": "tomosurf.qc.survival:check",
         "face": "tomosurf.qc.face:check",
+        "localisation": "tomosurf.qc.localisation:check",
     },
 )
 
@@ -88,6 +89,13 @@ SEGMENTERS = Registry(
     {
         "threshold": "tomosurf.segment.threshold:segment",
         "network": "tomosurf.segment.network:segment",
+    },
+)
+
+ATLASES = Registry(
+    "atlas",
+    {
+        "mni152": "tomosurf.segment.localise.mni152:load",
     },
 )
 

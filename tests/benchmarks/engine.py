@@ -18,7 +18,7 @@ from monai.inferers import sliding_window_inference
 from monai.networks.nets import DynUNet
 
 from tests.benchmarks.fitted import balls, fit
-from tests.benchmarks.harness import Figure, main, measure, peak_memory_mb
+from tests.benchmarks.harness import Figure, main, measure
 from tomosurf.config import CodeSpec, SegmentSpec
 from tomosurf.segment.architectures import DynUNet as DynUNetSpec
 from tomosurf.segment.architectures import DynUNetArguments
@@ -76,11 +76,7 @@ def _agreement(whose: str, ours: np.ndarray, theirs: np.ndarray) -> list[Figure]
 
 
 def on_gpu() -> list[Figure]:
-    """nnU-Net's usual network, 25 classes, 100 windows of 128^3; then 117 classes on a very long scan."""
-    return [*_speed(), *_memory()]
-
-
-def _speed() -> list[Figure]:
+    """nnU-Net's usual network, 25 classes, 100 windows of 128^3."""
     classes, window = 25, Window(roi=(128, 128, 128), overlap=0.5)
     spec = model(LARGE, classes, window)
     network = fit(dynunet(LARGE, classes), classes, steps=300, edge=128, device="cuda")
@@ -124,38 +120,6 @@ def _bare(network: Any) -> float:
                 made(windows)
 
     return measure(lambda: synced(several)) / 20
-
-
-def _memory() -> list[Figure]:
-    """512x512x1200 voxels of 1 mm are 341x341x800 on a network's grid of 1.5 mm."""
-    classes, window = 117, Window(roi=(128, 128, 128), overlap=0.5)
-    spec = model(LARGE, classes, window)
-    torch.manual_seed(0)
-    network = dynunet(LARGE, classes).eval().requires_grad_(False)
-    image = np.random.default_rng(0).standard_normal((341, 341, 800), dtype=np.float32)
-    volume_gb = 512 * 512 * 1200 * 4 / 1e9
-    before = peak_memory_mb() / 1000
-    found = []
-    for bound in (12.0, None):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        slabs = Slabs(loaded(network), spec, image[None], SegmentOptions("cuda", gpu_memory_gb=bound))
-        for slab in slabs:
-            slab.values.argmax(dim=0).to(torch.uint8).cpu()
-            del slab
-        print(slabs.told, file=sys.stderr)
-        name = "unbounded" if bound is None else f"bound {bound:g} GB"
-        peak = torch.cuda.max_memory_reserved() / 1e9
-        found.append(
-            Figure(f"GPU memory, 512x512x1200, {classes} classes, {name}", peak, unit="GB", goal=bound or 80)
-        )
-    more = peak_memory_mb() / 1000 - before
-    found.append(
-        Figure(
-            "host memory beyond the image, of the volume's float32 size", more / volume_gb, unit="", goal=3
-        )
-    )
-    return found
 
 
 def dynunet(filters: tuple[int, ...], classes: int) -> Any:

@@ -33,6 +33,7 @@ from tomosurf.segment.resident import Engine
 SHAPE, SPACING = (512, 512, 300), (1.0, 1.0, 1.5)
 """Of the scan: 341x341x300 on the network's grid of 1.5 mm."""
 CLASSES = 25
+DEVICE = "cuda"
 
 
 def figures() -> list[Figure]:
@@ -52,7 +53,7 @@ def _against(folder: Path) -> list[Figure]:
     volume = _scan()
     method, options = (
         NetworkMethod(method="network", model=str(model)),
-        SegmentOptions("cuda", engine=Engine()),
+        SegmentOptions(DEVICE, engine=Engine()),
     )
     found = segment(volume, method, options)
     print(dict(found.provenance), file=sys.stderr)
@@ -103,7 +104,7 @@ def _results(folder: Path) -> Path:
     (out / "fold_0").mkdir(parents=True)
     with nnunets_world(folder):
         trainer = untrained(task, "0", plans)
-        trainer.network = fit(trainer.network, CLASSES, steps=200, edge=128, device="cuda").cpu()
+        trainer.network = fit(trainer.network, CLASSES, steps=200, edge=128, device=DEVICE).cpu()
         trainer.save_checkpoint(str(out / "fold_0" / "checkpoint_final.pth"))
     (out / "plans.json").write_text(json.dumps(plans))
     (out / "dataset.json").write_text(json.dumps(dataset))
@@ -126,7 +127,7 @@ def _predicted(results: Path, volume: Volume) -> tuple[np.ndarray, float]:
         use_gaussian=True,
         use_mirroring=False,
         perform_everything_on_device=True,
-        device=torch.device("cuda"),
+        device=torch.device(DEVICE),
         allow_tqdm=False,
     )
     with patch.dict(

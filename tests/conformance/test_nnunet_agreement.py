@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.nnunet_results import Task, balls, grid, make_results, predicted, write_images
+from tests.nnunet_results import (
+    CASCADE,
+    LOWRES,
+    Task,
+    balls,
+    grid,
+    make_results,
+    predicted,
+    write_images,
+)
 from tomosurf.config import NetworkMethod
 from tomosurf.image_file import read_volume
+from tomosurf.progress import silent
+from tomosurf.segment.collect import collect
+from tomosurf.segment.engine import slabs
 from tomosurf.segment.imported import ImportChoices
 from tomosurf.segment.library import write
 from tomosurf.segment.network import segment
 from tomosurf.segment.nnunet import IMPORTER
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.segment.prepare import prepare
+from tomosurf.segment.prepare_nnunet import resized_labels
+from tomosurf.segment.spec import load_spec
 
 ISOTROPIC = grid((56, 58, 60), (1.1, 1.1, 1.1))
 THICK = grid((72, 76, 13), (0.8, 0.8, 5.0))
@@ -49,6 +65,8 @@ ENSEMBLE = Task(
     masked=(False, False),
     folds=("0", "1"),
 )
+CASCADED = Task(lowres=(3.0, 3.0, 3.0), mirror_axes=None)
+CASCADED_REGIONS = replace(REGIONS, lowres=(2.6, 2.4, 2.4), steps=160)
 
 CASES = [
     pytest.param(CT, (ISOTROPIC, THICK, ODD), False, id="ct"),
@@ -57,6 +75,8 @@ CASES = [
     pytest.param(SLABS, (TWICE,), False, id="slabs"),
     pytest.param(REGIONS, (ISOTROPIC, ODD), False, id="regions"),
     pytest.param(ENSEMBLE, (ODD,), True, id="ensemble"),
+    pytest.param(CASCADED, (THICK,), False, id="cascade"),
+    pytest.param(CASCADED_REGIONS, (ODD,), False, id="cascade of regions"),
 ]
 
 
@@ -71,10 +91,14 @@ def one_thread():
 
 @pytest.mark.parametrize(("task", "grids", "mirrored"), CASES)
 def test_labels_are_nnunets(task, grids, mirrored, tmp_path):
-    results = make_results(tmp_path, task)
+    cascade = task.lowres is not None
+    results = [
+        make_results(tmp_path, task, name) for name in ((LOWRES, CASCADE) if cascade else ("3d_fullres",))
+    ]
     model = tmp_path / "model"
     model.mkdir()
-    write(model, IMPORTER.read(tmp_path, ImportChoices(name="balls")))
+    choices = ImportChoices(name="balls", configuration=CASCADE if cascade else None)
+    write(model, IMPORTER.read(tmp_path, choices))
     for number, geometry in enumerate(grids):
         volumes, truth = balls(geometry, task, seed=5)
         files = write_images(tmp_path, volumes)
@@ -91,6 +115,33 @@ def test_labels_are_nnunets(task, grids, mirrored, tmp_path):
             for label in (1, 2):
                 assert _dice(theirs == label, truth == label) > 0.4, "the network learned nothing to compare"
                 assert _dice(ours.labels == label, theirs == label) >= 0.99
+    if cascade:
+        blind = _without_first_stage(model, back)
+        assert _dice(ours.labels == 1, blind == 1) < 0.95, (
+            "the second stage doesn't look at the first's labels"
+        )
+
+
+def _without_first_stage(model, volumes):
+    """The second stage's labels when it is shown none."""
+    spec, options = load_spec(model), SegmentOptions(device="cpu")
+    nothing = np.zeros(volumes[0].geometry.shape, np.uint8)
+    seen = prepare(volumes, spec.input, (nothing, spec.earlier))
+    return collect(slabs(model, spec, seen, options, silent), seen, volumes[0], spec).labels
+
+
+@pytest.mark.parametrize("shape", [(11, 9, 14), (24, 20, 13), (7, 10, 29)])
+@pytest.mark.parametrize("planes_of", [None, 0, 2])
+def test_labels_of_a_first_stage_are_resampled_as_nnunets(shape, planes_of):
+    from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg
+
+    labels = np.random.default_rng(3).integers(-1, 4, (6, 5, 7)).repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    theirs = resample_data_or_seg(
+        labels[None].astype(np.float32), shape, True, planes_of, 1, planes_of is not None, 0
+    )
+    ours = resized_labels(labels.astype(np.int16), shape, planes_of)
+    assert np.mean(ours == theirs[0]) >= 0.999
+    assert len(np.unique(ours)) == 5
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:

@@ -72,7 +72,22 @@ def test_what_the_plan_task_raises_names_no_file(tmp_path):
     assert "case_1" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_deployment_names_the_flow():
+def test_deployments_name_flows_and_each_other():
+    from importlib import import_module
+
+    from prefect import Flow
+
     deployments = yaml.safe_load((ROOT / "flows" / "prefect.yaml").read_text())["deployments"]
-    entries = {deployment["entrypoint"] for deployment in deployments}
-    assert "flows.validate_dataset.validate_dataset" in entries
+    flows = {}
+    for deployment in deployments:
+        module, name = deployment["entrypoint"].rsplit(".", 1)
+        flow = getattr(import_module(module), name)
+        assert isinstance(flow, Flow)
+        assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
+        flows[f"{flow.name}/{deployment['name']}"] = deployment
+    assert "validate-dataset/weekly" in flows
+    spread = flows["validate-on-pool/spread"]
+    batch = flows[spread["parameters"]["deployment"]]
+    assert batch["work_pool"]["name"] != spread["work_pool"]["name"], (
+        "a run that waits would hold its batches' place"
+    )

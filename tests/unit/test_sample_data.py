@@ -11,13 +11,20 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from sample_data.make_sample_data import CROP_SHAPE, PADDING, TEMPLATE, write_ct_phantom, write_mr_hippocampus
+from sample_data.make_sample_data import (
+    CROP_SHAPE,
+    PADDING,
+    TEMPLATE,
+    write_ct_phantom,
+    write_mr_head,
+    write_mr_hippocampus,
+)
 from tomosurf.testing.phantoms import Structure, load_truth
 
 BIN = Path(sys.executable).parent
 SERIES = {
     "ct-phantom": 160,
-    "mr-hippocampus/head": 197,
+    "mr-head": 197,
     "mr-hippocampus/crop-left": 42,
     "mr-hippocampus/crop-right": 42,
 }
@@ -57,6 +64,7 @@ def test_the_folders_hold_nothing_but_slices(sample_data: Path) -> None:
     assert sorted(p.name for p in sample_data.iterdir()) == [
         "ct-phantom",
         "ct-phantom.truth.json",
+        "mr-head",
         "mr-hippocampus",
     ]
     assert {p.suffix for p in sample_data.rglob("*") if p.is_file()} == {".dcm", ".json"}
@@ -118,7 +126,7 @@ def test_no_voxel_of_bone_touches_across_the_joint(sample_data: Path) -> None:
 
 
 def test_crops_are_parts_of_the_head(sample_data: Path) -> None:
-    head, head_affine = voxels(read(sample_data / "mr-hippocampus/head"))
+    head, head_affine = voxels(read(sample_data / "mr-head"))
     for side, letter in (("left", "L"), ("right", "R")):
         slices = read(sample_data / f"mr-hippocampus/crop-{side}")
         crop, affine = voxels(slices)
@@ -134,7 +142,9 @@ def test_crops_are_parts_of_the_head(sample_data: Path) -> None:
 def test_series_share_study_and_frame_of_reference(sample_data: Path) -> None:
     first = {name: dcmread(next((sample_data / name).iterdir())) for name in SERIES}
     mr = [d for name, d in first.items() if name.startswith("mr")]
-    assert len({d.StudyInstanceUID for d in mr}) == len({d.FrameOfReferenceUID for d in mr}) == 1
+    crops = [d for name, d in first.items() if "crop" in name]
+    assert len({d.StudyInstanceUID for d in crops}) == len({d.FrameOfReferenceUID for d in mr}) == 1
+    assert first["mr-head"].StudyInstanceUID != crops[0].StudyInstanceUID
     assert len({d.SeriesInstanceUID for d in first.values()}) == len(SERIES)
     assert first["ct-phantom"].StudyInstanceUID != mr[0].StudyInstanceUID
     assert all(d.PatientIdentityRemoved == "YES" and d.BurnedInAnnotation == "NO" for d in first.values())
@@ -145,7 +155,7 @@ def test_the_head_is_the_template_with_every_voxel_in_its_place(sample_data: Pat
     import nilearn
 
     template = nibabel.load(Path(nilearn.__file__).parent / TEMPLATE)
-    head, affine = voxels(read(sample_data / "mr-hippocampus/head"))
+    head, affine = voxels(read(sample_data / "mr-head"))
     index = np.random.default_rng(7).integers(0, template.shape, (20_000, 3))
     lps = nibabel.affines.apply_affine(template.affine, index) * [-1.0, -1.0, 1.0]
     at = np.rint(np.linalg.solve(affine[:3, :3], (lps - affine[:3, 3]).T).T).astype(int)
@@ -155,7 +165,7 @@ def test_the_head_is_the_template_with_every_voxel_in_its_place(sample_data: Pat
 
 def test_the_brain_is_upright(sample_data: Path) -> None:
     """The cerebellum is below at the back; below at the front there is none."""
-    head, affine = voxels(read(sample_data / "mr-hippocampus/head"))
+    head, affine = voxels(read(sample_data / "mr-head"))
 
     def at(*lps: float) -> int:
         return int(head[tuple(np.rint(np.linalg.solve(affine[:3, :3], lps - affine[:3, 3])).astype(int))])
@@ -170,6 +180,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def test_writing_again_gives_the_same_bytes(sample_data: Path, tmp_path: Path) -> None:
+    write_mr_head(tmp_path / "mr-head")
     write_mr_hippocampus(tmp_path / "mr-hippocampus")
     write_ct_phantom(tmp_path / "ct-phantom", tmp_path / "ct-phantom.truth.json")
     assert digest(tmp_path) == digest(sample_data)

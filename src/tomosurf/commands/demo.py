@@ -41,7 +41,7 @@ def execute(arguments: Namespace, console: Console) -> int:
     """Generate, run, show; exit codes as for ``run``."""
     started = time.perf_counter()
     slices, cases = arguments.output / "dicom", arguments.output / "cases"
-    console.say("Writing two sample studies: a CT phantom and an MR head with its hippocampi ...")
+    console.say("Writing three sample studies: a CT phantom, an MR head, and two crops of it ...")
     with console.progress() as progress:
         load_script("make_sample_data").make(slices, progress)
     if arguments.flow:

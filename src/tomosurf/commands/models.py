@@ -141,6 +141,9 @@ def _tell(spec: ModelSpec, console: Console) -> None:
     steps = ", ".join(step.do for step in spec.input.steps)
     console.say(f"network: {spec.architecture.name}, {spec.channels} outputs ({spec.activation})")
     console.say(f"input:   {spec.input.channels} x {spec.modality}; {steps}")
+    if spec.earlier_sha256:
+        console.say(f"cascade: a first stage in the same folder finds {len(spec.earlier)} labels for it,")
+        console.say(f"         sha256 {spec.earlier_sha256}")
     if spec.calibration:
         console.say(
             f"doubt:   calibrated on {spec.calibration.cases} cases,"

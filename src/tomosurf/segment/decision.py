@@ -145,6 +145,18 @@ def leaders_of(values: torch.Tensor, decision: Decision) -> Leaders:
     return Leaders(winner.reshape(shape), best.reshape(shape), second.reshape(shape))
 
 
+def best_of(values: torch.Tensor, decision: Decision) -> torch.Tensor:
+    """The choice (...) int64 that wins at each place of ``values`` (channels, ...): the first of equal ones."""
+    if decision.activation == "softmax":
+        return values.argmax(dim=0)
+    winner = torch.zeros(values.shape[1:], dtype=torch.int64, device=values.device)
+    best = torch.full(values.shape[1:], -torch.inf, dtype=values.dtype, device=values.device)
+    for choice, score in decision.scores(values):
+        winner.masked_fill_(score > best, choice)
+        torch.maximum(best, score, out=best)
+    return winner
+
+
 def _lead(values: torch.Tensor, decision: Decision, into: Leaders) -> None:
     lower = torch.empty_like(into.best)
     higher = torch.empty_like(into.best, dtype=torch.bool)

@@ -38,6 +38,23 @@ def device_name(device: torch.device) -> str:
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else "cpu"
 
 
+def free_gpu_bytes(device: torch.device) -> int:
+    """What torch can still take of a GPU's memory, within the share that it may take at most.
+
+    What captured graphs work in counts as taken: it is theirs between two runs, too.
+    """
+    number = torch.cuda.current_device() if device.index is None else device.index
+    reserved, allocated = torch.cuda.memory_reserved(number), torch.cuda.memory_allocated(number)
+    free, total = torch.cuda.mem_get_info(number)
+    allowed = int(torch.cuda.get_per_process_memory_fraction(number) * total) - reserved
+    graphs = sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in torch.cuda.memory_snapshot()
+        if segment["device"] == number and tuple(segment["segment_pool_id"]) != (0, 0)
+    )
+    return int(min(free, allowed) + reserved - allocated - graphs)
+
+
 def device_count() -> int:
     """How many CUDA devices this process may use."""
     return int(torch.cuda.device_count())

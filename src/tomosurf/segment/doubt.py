@@ -14,7 +14,7 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Doubt
 from tomosurf.segment.decision import Decision
 from tomosurf.segment.part import Part
-from tomosurf.segment.picking import box_of, places_of
+from tomosurf.segment.picking import box_of, on_host, places_of
 from tomosurf.segment.spec import ModelDescription
 
 LEAST = 1 / 512
@@ -147,4 +147,5 @@ class DoubtField:
         box = box_of(doubt > 0)
         if box is not None:
             start = np.array(corner) + [first for first, _ in box]
-            self._parts.append((start, doubt[tuple(slice(a, b) for a, b in box)].cpu().numpy().copy()))
+            cut = doubt[tuple(slice(a, b) for a, b in box)]
+            self._parts.append((start, on_host(cut) if cut.is_cuda else cut.numpy().copy()))

@@ -34,11 +34,15 @@ class ImportChoices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Imported:
-    """A description, the tensors of each set of weights by name, and ``notes`` on what a user should know."""
+    """A description, the tensors of each set of weights by name, and ``notes`` on what a user should know.
+
+    ``earlier`` is the first stage of the cascade that this is the second of.
+    """
 
     description: ModelDescription
     state_dicts: tuple[Mapping[str, torch.Tensor], ...]
     notes: tuple[str, ...] = ()
+    earlier: Imported | None = None
 
 
 class Importer(Protocol):

@@ -1,7 +1,8 @@
 """The label map on an image's own grid from a network's outputs on another, part by part, and exact.
 
 Only voxels in cells whose corners disagree are interpolated: elsewhere the corners' winner wins inside too
-(see :mod:`tomosurf.segment.decision`), so that nothing is lost, however small.
+(see :mod:`tomosurf.segment.decision`), so that nothing is lost, however small. A GPU with few channels
+interpolates whole boxes, and then takes no more of them than that.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
-from tomosurf.segment.decision import Decision, leaders_of
+from tomosurf.segment.decision import Decision, best_of, leaders_of
+from tomosurf.segment.device import free_gpu_bytes
 from tomosurf.segment.duel import UNDECIDED, Duels, duels_of
+from tomosurf.segment.grids import SLAB_VOXELS
 from tomosurf.segment.part import Part
 from tomosurf.segment.picking import box_of, picked, places_of, unravelled
-from tomosurf.segment.reading import OUTSIDE, Box, reading_of
+from tomosurf.segment.reading import OUTSIDE, Box, ParallelReading, reading_of
 
 MIXED = -2
 """Instead of a label, or less: the corners of this cell disagree."""
@@ -28,23 +31,50 @@ VOXELS_AT_ONCE = 1 << 20
 VALUES_ON_CPU, VALUES_ON_GPU = 1 << 20, 1 << 24
 """Values of all channels interpolated at a time: bounds the memory, whatever the number of channels."""
 
+VALUES_IN_BOX = 1 << 26
+"""The same for whole boxes, which take 13 bytes a value."""
+
+FEW = 64
+"""Up to so many channels a GPU interpolates whole boxes faster than it finds the voxels that need it."""
+
+SHARE = 0.05
+"""Of a GPU's free memory, for a label map that stays there until it is complete."""
+
 
 class LabelMap:
     """A label map in the making on the grid of ``image``, from parts that come in order.
 
-    Attributes:
-        labels: uint8 or uint16, Fortran-ordered; 0 where nothing was written yet.
+    ``dense``: interpolate every voxel of a box where any needs it, axes being parallel; None: so a GPU does few
+    channels.
     """
 
-    def __init__(self, image: Geometry, nodes: Geometry, decision: Decision, nearest: int | None) -> None:
-        self.labels: NDArray[Any] = empty_labels(image.shape, decision.top)
+    def __init__(
+        self,
+        image: Geometry,
+        nodes: Geometry,
+        decision: Decision,
+        nearest: int | None,
+        dense: bool | None = None,
+    ) -> None:
+        self._labels: NDArray[Any] = empty_labels(image.shape, decision.top)
+        self._there: torch.Tensor | None = None
+        self._begun = False
         self._reading, self._nodes = reading_of(nodes, image, nearest), nodes.shape
-        self._decision = decision
+        self._decision, self._dense = decision, dense
         self._behind: Part | None = None
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """uint8 or uint16, Fortran-ordered; 0 where nothing was written yet."""
+        if self._there is not None:
+            self._labels, self._there = self._there.cpu().numpy().T, None
+        return self._labels
 
     def add(self, part: Part) -> None:
         """Write the voxels in ``part``, and between the one before and it."""
         axis, planes = part.axis, part.planes
+        if not self._begun:
+            self._stay(part.values.device)
         if axis == self._reading.nearest or self._nodes[axis] == 1:
             self._label(part)
             return
@@ -61,14 +91,33 @@ class LabelMap:
         told = box_of(codes != 0)
         if told is None:
             return
+        x, y, z = ((a + start, b + start) for (a, b), start in zip(told, part.corner, strict=True))
+        reading, dense = self._reading, self._dense
+        if dense is None:
+            dense = part.values.is_cuda and len(part.values) <= FEW
+        if isinstance(reading, ParallelReading) and dense:
+            at_once = min(SLAB_VOXELS, max(1, VALUES_IN_BOX // len(part.values)))
+            for box in reading.boxes((x, y, z), at_once):
+                self._write(box, self._boxful(reading, codes, part, box))
+            return
         duels = None
         if self._decision.activation == "softmax" and len(mixed):
-            duels = duels_of(part, low, high, mixed, self._reading.nearest)
-        x, y, z = ((a + start, b + start) for (a, b), start in zip(told, part.corner, strict=True))
-        for box in self._reading.boxes((x, y, z)):
-            found = self._reading.lookup(codes, part.corner, box)
+            duels = duels_of(part, low, high, mixed, reading.nearest)
+        for box in reading.boxes((x, y, z)):
+            found = reading.lookup(codes, part.corner, box)
             self._resolve(found, box, part, duels)
             self._write(box, found)
+
+    def _boxful(self, reading: ParallelReading, codes: torch.Tensor, part: Part, box: Box) -> torch.Tensor:
+        """Labels (nk, nj, ni) of a box; every voxel of it is interpolated if any lies in a mixed cell."""
+        found = reading.lookup(codes, part.corner, box)
+        mixed = found <= MIXED
+        if not bool(mixed.any()):
+            return found
+        values = reading.interpolated(part.values, part.corner, box)
+        winner = best_of(values, self._decision)
+        labels = torch.tensor(self._decision.labels, dtype=torch.int32, device=found.device)
+        return torch.where(mixed, labels[winner], found)
 
     def _extremes(self, winner: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The lowest and the highest choice at each cell's corners."""
@@ -112,9 +161,20 @@ class LabelMap:
         values = _between(part, self._reading.lower(index), self._reading.beyond(index))
         return leaders_of(values[..., None, None], self._decision).winner.flatten()
 
+    def _stay(self, device: torch.device) -> None:
+        """Keep the labels on a GPU that has room for them."""
+        self._begun = True
+        if device.type != "cuda" or not isinstance(self._reading, ParallelReading):
+            return
+        if self._labels.dtype == np.uint8 and self._labels.nbytes <= SHARE * free_gpu_bytes(device):
+            self._there = torch.zeros(self._labels.shape[::-1], dtype=torch.uint8, device=device)
+
     def _write(self, box: Box, found: torch.Tensor) -> None:
         (i0, i1), (j0, j1), (k0, k1) = box
-        into = self.labels.T[k0:k1, j0:j1, i0:i1]
+        if self._there is not None:
+            self._there[k0:k1, j0:j1, i0:i1] = found
+            return
+        into = self._labels.T[k0:k1, j0:j1, i0:i1]
         small = found.to(torch.uint8) if self.labels.dtype == np.uint8 and found.is_cuda else found
         values = small.cpu().numpy()
         if found.device.type == "cpu" and bool((found == OUTSIDE).any()):

@@ -12,7 +12,7 @@ import yaml
 from tomosurf.errors import ConfigError, ModelError, UnknownNameError
 from tomosurf.segment.catalogue import shipped_models, user_models
 from tomosurf.segment.imported import Imported
-from tomosurf.segment.spec import FILE_NAME, ModelDescription, ModelSpec, WeightsFile
+from tomosurf.segment.spec import EARLIER, FILE_NAME, ModelDescription, ModelSpec, WeightsFile
 from tomosurf.segment.weights import load_networks, pack_tensors
 
 
@@ -54,6 +54,8 @@ def install(model: Imported) -> Path:
 def write(folder: Path, model: Imported) -> ModelSpec:
     """Description and weights into ``folder``; the network is built and filled once to see that they fit.
 
+    A cascade's first stage goes into a folder within it.
+
     Raises:
         ModelError: the tensors don't fit the architecture.
     """
@@ -64,7 +66,11 @@ def write(folder: Path, model: Imported) -> ModelSpec:
         (folder / file).write_bytes(content)
         files.append(WeightsFile(file=file, sha256=digest, dtype=dtype))
     values = {field: getattr(model.description, field) for field in ModelDescription.model_fields}
-    spec = ModelSpec(**values, weights=tuple(files))
+    sealed = None
+    if model.earlier is not None:
+        (folder / EARLIER).mkdir()
+        sealed = write(folder / EARLIER, model.earlier).digest()
+    spec = ModelSpec(**values, weights=tuple(files), earlier_sha256=sealed)
     load_networks(folder, spec)
     return rewrite(folder, spec)
 

@@ -15,9 +15,11 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Margin
 from tomosurf.errors import DataError
 from tomosurf.segment.decision import Decision
+from tomosurf.segment.extents import extents
 from tomosurf.segment.grids import turn, turned
 from tomosurf.segment.label_map import empty_labels
 from tomosurf.segment.part import Part
+from tomosurf.segment.picking import on_host
 
 BORDER = 2
 """Voxels around a segment's box that its margin keeps, unless the grid ends there."""
@@ -25,10 +27,12 @@ BORDER = 2
 
 @dataclass(slots=True)
 class _Found:
-    """What is known of one segment: per plane, its box within the plane; and the fields kept so far."""
+    """What is known of one segment: per plane, its box within the plane; fields kept so far, and their range."""
 
     extents: dict[int, NDArray[np.int_]] = field(default_factory=dict)
     fields: list[tuple[NDArray[np.int_], NDArray[np.float32]]] = field(default_factory=list)
+    lowest: float = np.inf
+    highest: float = -np.inf
 
 
 class MarginFields:
@@ -61,32 +65,26 @@ class MarginFields:
         margins = {}
         for label in sorted(self._found):
             found = self._found.pop(label)
-            if not any((values > 0).any() for _, values in found.fields):  # equal scores make no winner
+            if not found.highest > 0:  # equal scores make no winner
                 continue
             box = self._box(found, 0, self._grid.shape[self._axis])
             start, shape = box[:, 0], box[:, 1] - box[:, 0]
-            lowest = min(float(values.min()) for _, values in found.fields)
-            whole = np.full(tuple(shape), lowest, np.float32, order="F")
+            place = tuple(start.tolist())
+            if len(found.fields) == 1:  # one slab keeps all of the box
+                ((_, values),) = found.fields
+                margins[label] = Margin(self._grid.cropped(place, values.shape), np.asfortranarray(values))
+                continue
+            whole = np.full(tuple(shape), found.lowest, np.float32, order="F")
             for corner, values in found.fields:
                 cut = tuple(slice(a, a + n) for a, n in zip(corner - start, values.shape, strict=True))
                 whole[cut] = values
-            place = tuple(start.tolist())
             margins[label] = Margin(self._grid.cropped(place, whole.shape), whole)
         return margins
 
     def _look(self, part: Part) -> None:
         """Note where in each plane each segment wins."""
-        from scipy.ndimage import find_objects
-
-        planes = np.moveaxis(part.leaders.winner.cpu().numpy(), self._axis, 0)
-        labels = np.array(self._decision.labels)
-        trivial = np.array_equal(labels, np.arange(len(labels)))
-        for number, plane in enumerate(planes, part.start):
-            named = np.ascontiguousarray(plane if trivial else labels[plane], np.int32)
-            for label, box in enumerate(find_objects(named), 1):
-                if box is not None:
-                    ends = np.array([(cut.start, cut.stop) for cut in box])
-                    self._found.setdefault(label, _Found()).extents[number] = ends
+        for label, plane, ends in extents(part.leaders.winner, self._axis, self._decision):
+            self._found.setdefault(label, _Found()).extents[part.start + plane] = ends
 
     def _keep(self, part: Part) -> None:
         """Keep what a part holds of each segment that is near."""
@@ -95,7 +93,10 @@ class MarginFields:
                 continue
             box = self._box(found, part.start, part.stop)
             cut = tuple(slice(a, b) for a, b in box - np.array(part.corner)[:, None])
-            found.fields.append((box[:, 0], self._margin(label, part, cut).cpu().numpy()))
+            margin = self._margin(label, part, cut)
+            low, high = torch.stack(margin.aminmax()).tolist()
+            found.lowest, found.highest = min(found.lowest, low), max(found.highest, high)
+            found.fields.append((box[:, 0], on_host(margin)))
 
     def _box(self, found: _Found, start: int, stop: int) -> NDArray[np.int_]:
         """(3, 2) start and stop of what is kept between two planes; none of it lies outside them."""

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import torch
 
 from tomosurf.config import NetworkMethod
-from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ModelError
 from tomosurf.progress import Progress, silent
 from tomosurf.segment.catalogue import find_model
-from tomosurf.segment.collect import Collected, collect
-from tomosurf.segment.doubt import DOUBTFUL, Trust, trust_of
-from tomosurf.segment.engine import slabs
 from tomosurf.segment.grids import turn
+from tomosurf.segment.inference import Inference
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.prepare_pad import unpadded, without_padding
-from tomosurf.segment.spec import ModelSpec, load_spec
+from tomosurf.segment.spec import load_spec
 
 
 def segment(
@@ -33,12 +25,14 @@ def segment(
 ) -> Segmentation:
     """The structures that a model finds, with labels on the volume's grid and a margin for each.
 
-    ``others`` are further channels on the same grid, in the model's order, for models that take several.
+    ``others`` are further channels on the same grid, in the model's order, for models that take several. The
+    second stage of a cascade runs its first on the same images before, and sees its labels.
 
     Where the volume has the model's spacing, margins lie on the volume's own voxels and a voxel has a label
     exactly where that margin is above zero. Elsewhere, and for a sheared volume, margins lie on the
     network's grid and labels come from its interpolated outputs. Voxels that were never measured (padding)
-    get no label. The same volume gives the same bytes on the same machine's CPU.
+    get no label. The same volume gives the same bytes on the same machine's CPU. Where ``method`` says how to
+    localise, a volume larger than a crop goes through :func:`tomosurf.segment.localise.segment_whole`.
 
     Raises:
         UnknownNameError: no model of that name.
@@ -51,10 +45,15 @@ def segment(
     for given in (volume, *others):
         if given.modality and spec.modality not in ("any", given.modality):
             raise ModelError(f"model {spec.name} is for {spec.modality}; this volume is {given.modality}")
-    seen = prepare((volume, *others), spec.input)
-    outputs = slabs(folder, spec, seen, options, progress)
-    trust = trust_of(spec, mirrored=options.mirror, folds=len(spec.weights))
-    found = collect(unpadded(outputs, seen), without_padding(seen), volume, spec, trust)
+    inference = Inference(folder, spec, options)
+    if method.localise is not None and max(volume.geometry.extent) > method.localise.crop_mm:
+        from tomosurf.segment.localise import segment_whole
+
+        return segment_whole(volume, method.localise, inference, progress)
+    inferred = inference.run((volume, *others), volume, progress)
+    found = inferred.found
+    resampled = turn(volume.geometry, inferred.grid) is None
+    doubtful = {s.name: found.doubtful_mm3.get(s.label, 0.0) for s in spec.segments}
     return Segmentation(
         geometry=volume.geometry,
         labels=found.labels,
@@ -62,37 +61,8 @@ def segment(
         margins=found.margins,
         series=volume.series,
         provenance={
-            **_provenance(spec, outputs.told, seen.grid, volume.geometry),
-            "doubt": _doubt(spec, found, trust),
+            **inference.provenance(inferred.told, inferred.grid.spacing, resampled=resampled),
+            "doubt": inference.doubt(doubtful),
         },
         doubt=found.doubt,
     )
-
-
-def _doubt(spec: ModelSpec, found: Collected, trust: Trust) -> dict[str, Any]:
-    """How doubt was made, and how much of each segment is doubtful."""
-    return {
-        "calibrated": trust.calibrated,
-        "temperature": trust.temperature,
-        "sources": list(trust.sources),
-        "doubtful_from": DOUBTFUL,
-        "doubtful_mm3": {s.name: round(found.doubtful_mm3.get(s.label, 0.0), 1) for s in spec.segments},
-    }
-
-
-def _provenance(spec: ModelSpec, told: dict[str, Any], grid: Geometry, geometry: Geometry) -> dict[str, Any]:
-    from monai import __version__ as monai_version
-
-    return {
-        "method": "network",
-        "model": spec.name,
-        "model_version": spec.version,
-        "model_licence": spec.licence,
-        "model_sha256": spec.digest(),
-        "weights_sha256": [weights.sha256 for weights in spec.weights],
-        **told,
-        "network_spacing_mm": [round(step, 6) for step in grid.spacing],
-        "resampled": turn(geometry, grid) is None,
-        "torch": str(torch.__version__),
-        "monai": str(monai_version),
-    }

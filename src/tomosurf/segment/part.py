@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
 from tomosurf.segment.decision import Decision, Leaders, leaders_of
+from tomosurf.segment.device import free_gpu_bytes
 from tomosurf.segment.prepare import Prepared
 from tomosurf.segment.reading import seeing_nodes
-from tomosurf.segment.slab import Slab
-
-ROOM_A_NODE = 96
-"""Bytes of a GPU's memory that may be needed beside a slab for each of its nodes."""
-
-CHUNKS = 1 << 30
-"""And for what is done in chunks."""
+from tomosurf.segment.slab import CHUNKS, ROOM_A_NODE, Slab
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +71,7 @@ def part_of(slab: Slab, decision: Decision, measured: NDArray[np.bool_] | None) 
     Where a GPU's memory doesn't suffice for what follows, the slab is moved to the host.
     """
     values, spread, there = slab.values, slab.spread, None
-    if values.is_cuda and _free_bytes(values.device) < ROOM_A_NODE * values[0].numel() + CHUNKS:
+    if values.is_cuda and free_gpu_bytes(values.device) < ROOM_A_NODE * values[0].numel() + CHUNKS:
         values, spread = values.cpu(), None if spread is None else spread.cpu()
     values = values.contiguous()
     if measured is not None:
@@ -85,12 +80,6 @@ def part_of(slab: Slab, decision: Decision, measured: NDArray[np.bool_] | None) 
         there = torch.from_numpy(np.ascontiguousarray(measured[tuple(planes)])).to(values.device)
         values = decision.without_unmeasured(values, there)
     return Part(slab.axis, slab.start, values, leaders_of(values, decision), spread, there)
-
-
-def _free_bytes(device: torch.device) -> int:
-    """What the device has left, with what torch keeps for later."""
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def measured_nodes(seen: Prepared, image: Geometry) -> NDArray[np.bool_] | None:

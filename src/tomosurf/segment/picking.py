@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 def picked(tensor: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -18,6 +21,14 @@ def places_of(mask: torch.Tensor) -> torch.Tensor:
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()).astype(np.int64, copy=False))
     return torch.nonzero(mask.flatten()).flatten()
+
+
+def on_host(field: torch.Tensor) -> NDArray[Any]:
+    """A field (x, y, z) in the host's memory; a GPU turns it first, so that x lies innermost as in images."""
+    here: NDArray[Any] = (
+        field.permute(2, 1, 0).contiguous().cpu().numpy().T if field.is_cuda else field.numpy()
+    )
+    return here
 
 
 def unravelled(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tomosurf.errors import DataError
+from tomosurf.errors import DataError, ModelError
+from tomosurf.segment.prepare_intensity import filled
 from tomosurf.segment.prepare_pad import extend
 from tomosurf.segment.prepared import Prepared
 from tomosurf.segment.steps import CropForeground
@@ -38,8 +40,20 @@ def crop(state: Prepared, step: CropForeground) -> Prepared:
         state.grid.cropped((inside[0][0], inside[1][0], inside[2][0]), (x, y, z)),
         None if state.measured is None else np.ascontiguousarray(state.measured[cut[1:]]),
         (a, b, c),
+        _masked(state, cut),
     )
     if step.beyond == "image":
         return small
+    if small.earlier is not None:
+        raise ModelError("labels of a cascade's first stage aren't padded; import the model again")
     x2, y2, z2 = ((low - first, last - high) for (first, last), (low, high) in zip(ends, inside, strict=True))
     return extend(small, (x2, y2, z2), 0.0)
+
+
+def _masked(state: Prepared, cut: tuple[slice, ...]) -> NDArray[np.int16] | None:
+    """The box of the labels of a cascade's first stage; -1 instead of background outside nnU-Net's mask."""
+    if state.earlier is None:
+        return None
+    earlier = state.earlier[cut[1:]].copy()
+    earlier[(earlier == 0) & ~filled((state.image[cut] != 0).any(axis=0))] = -1
+    return earlier

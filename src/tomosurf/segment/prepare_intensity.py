@@ -30,7 +30,8 @@ def normalise_channels(state: Prepared, step: Intensity) -> Prepared:
 
 
 def _over_foreground(state: Prepared, step: ZScore, chosen: tuple[int, ...] | range) -> None:
-    inside = filled((state.image != 0).any(axis=0))
+    earlier = state.earlier  # what a first stage found counts, wherever it lies
+    inside = filled((state.image != 0).any(axis=0)) if earlier is None else earlier >= 0
     if state.measured is not None:
         inside &= state.measured
     everywhere = step.model_copy(update={"over": "all"})

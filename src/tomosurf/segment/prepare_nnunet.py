@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
 from tomosurf.segment.grids import thick_axis
@@ -46,7 +48,33 @@ def resample_as_nnunet(state: Prepared, step: Resample) -> Prepared:
         grid=same_box(state.grid, (shape[0], shape[1], shape[2])),
         measured=measured,
         padding=NO_PADDING,
+        earlier=None if state.earlier is None else resized_labels(state.earlier, shape, thick),
     )
+
+
+def resized_labels(
+    labels: NDArray[np.int16], shape: Sequence[int], planes_of: int | None
+) -> NDArray[np.int16]:
+    """Labels on another number of voxels in the same box, as nnU-Net resamples those of a cascade's first stage.
+
+    Each label's mask is interpolated linearly and the largest wins; of equal ones that of the nearest voxel.
+    ``planes_of`` as in :func:`resized`. Memory: 12 bytes a voxel.
+
+    Reference: batchgenerators 0.25.5, augmentations/utils.py, resize_segmentation.
+    """
+    places = [nearest_places(n, m) for n, m in zip(labels.shape, shape, strict=True)]
+    nearest = labels[np.ix_(*places)]
+    winner, best = np.zeros_like(nearest), np.full(nearest.shape, -1, np.float32)
+    of_nearest = np.zeros_like(best)
+    for label in np.unique(labels).tolist():
+        mask = torch.from_numpy((labels == label).astype(np.float32))
+        score = resized(mask, shape, ORDERS["linear"], planes_of).numpy()
+        higher = score > best
+        winner[higher], best[higher] = label, score[higher]
+        np.copyto(of_nearest, score, where=nearest == label)
+    tied = of_nearest == best
+    winner[tied] = nearest[tied]
+    return winner
 
 
 def same_box(grid: Geometry, shape: tuple[int, int, int]) -> Geometry:

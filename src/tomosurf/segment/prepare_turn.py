@@ -19,10 +19,12 @@ def turn_to(state: Prepared, grid: Geometry) -> Prepared:
     same = turn(state.grid, grid)
     if same is None:
         raise DataError("the image's axes can't be told apart; its geometry is no stack of slices")
-    image = np.stack([turned(channel, same) for channel in state.image])
+    axes, flips = same
+    image = turned(state.image, ((0, *(1 + axis for axis in axes)), (False, *flips)))  # a view
     measured = None if state.measured is None else np.ascontiguousarray(turned(state.measured, same))
     a, b, c = (
         state.padding[axis][::-1] if flipped else state.padding[axis]
         for axis, flipped in zip(*same, strict=True)
     )
-    return Prepared(image, grid, measured, (a, b, c))
+    earlier = None if state.earlier is None else turned(state.earlier, same)
+    return Prepared(image, grid, measured, (a, b, c), earlier)

@@ -19,9 +19,11 @@ class Prepared:
 
     ``measured`` is None where all were. The grid lies in the patient frame like any other. ``padding`` counts
     the voxels before and after each axis that a step added: the network sees them, and nothing else ever does.
+    ``earlier`` (x, y, z) int16 are labels of a cascade's first stage, -1 where nnU-Net's mask leaves the image out.
     """
 
     image: NDArray[np.float32]
     grid: Geometry
     measured: NDArray[np.bool_] | None = None
     padding: Padding = NO_PADDING
+    earlier: NDArray[np.int16] | None = None

@@ -46,8 +46,8 @@ class Reading(Protocol):
     def nearest(self) -> int | None:
         """The axis of the nodes along which the nearest is taken: there every node is a cell of its own."""
 
-    def boxes(self, cells: Box) -> Iterator[Box]:
-        """Boxes of voxels, of ``SLAB_VOXELS`` at most, that together hold all voxels in ``cells``."""
+    def boxes(self, cells: Box, voxels: int = SLAB_VOXELS) -> Iterator[Box]:
+        """Boxes of about ``voxels`` at most that together hold all voxels in ``cells``."""
 
     def lookup(self, values: torch.Tensor, corner: tuple[int, ...], box: Box) -> torch.Tensor:
         """(nk, nj, ni): for each voxel of ``box`` the value of its cell, ``OUTSIDE`` where that isn't given.
@@ -79,14 +79,14 @@ class ParallelReading:
     along: tuple[Along, Along, Along]
     nearest: int | None = None
 
-    def boxes(self, cells: Box) -> Iterator[Box]:
+    def boxes(self, cells: Box, voxels: int = SLAB_VOXELS) -> Iterator[Box]:
         """Boxes that hold the voxels in ``cells`` and no others."""
         ends = [(0, 0)] * 3
         for along, (start, stop) in zip(self.along, cells, strict=True):
             here = np.flatnonzero((along.lower >= start) & (along.lower < stop))
             low, high = (int(here[0]), int(here[-1]) + 1) if len(here) else (0, 0)
             ends[along.axis] = (max(low, along.inside[0]), min(high, along.inside[1]))
-        return pieces((ends[0], ends[1], ends[2]), SLAB_VOXELS)
+        return pieces((ends[0], ends[1], ends[2]), voxels)
 
     def lookup(self, values: torch.Tensor, corner: tuple[int, ...], box: Box) -> torch.Tensor:
         """See :class:`Reading`; ``box`` is one of :meth:`boxes`, so that nothing lies outside."""
@@ -102,6 +102,25 @@ class ParallelReading:
             return torch.from_numpy(array.take(k - first, axis=0).take(j, axis=1).take(i, axis=2))
         at_k, at_j, at_i = (torch.from_numpy(places).to(values.device) for places in (k, j, i))
         return turned[at_k[:, None, None], at_j[None, :, None], at_i[None, None, :]]
+
+    def interpolated(self, values: torch.Tensor, corner: tuple[int, ...], box: Box) -> torch.Tensor:
+        """(channels, nk, nj, ni): all ``values`` (channels, x, y, z), nodes from ``corner`` on, read in ``box``.
+
+        The last axis comes first, as it does where voxels are read one by one: the numbers are the same.
+        """
+        for source in (2, 1, 0):
+            along = self.along[source]
+            here = slice(*box[along.axis])
+            lower = torch.from_numpy(along.lower[here] - corner[source]).to(values.device)
+            near = values.index_select(1 + source, lower)
+            if along.fraction[here].any():
+                upper = (lower + 1).clamp_(max=values.shape[1 + source] - 1)
+                weights = torch.from_numpy(along.fraction[here]).to(values.device)
+                shape = [len(weights) if axis == source else 1 for axis in range(3)]
+                near = near.lerp_(values.index_select(1 + source, upper), weights.view(shape))
+            values = near
+        order = sorted(range(3), key=lambda source: -self.along[source].axis)
+        return values.permute(0, *(1 + source for source in order))
 
     def lower(self, index: torch.Tensor) -> torch.Tensor:
         """See :class:`Reading`."""
@@ -127,7 +146,7 @@ class ObliqueReading:
     voxels: tuple[int, int, int]
     nearest: None = None
 
-    def boxes(self, cells: Box) -> Iterator[Box]:
+    def boxes(self, cells: Box, voxels: int = SLAB_VOXELS) -> Iterator[Box]:
         """Boxes that hold the voxels in ``cells``, and others."""
         ends = [
             (start - 0.5 * (start == 0), stop + 0.5 * (stop == own))
@@ -138,7 +157,7 @@ class ObliqueReading:
         low = np.maximum(np.floor(back.min(axis=1) - TURN_TOLERANCE).astype(int), 0)
         high = np.minimum(np.ceil(back.max(axis=1) + TURN_TOLERANCE).astype(int) + 1, self.voxels)
         spans = [(int(a), int(b)) for a, b in zip(low, np.maximum(high, low), strict=True)]
-        return pieces((spans[0], spans[1], spans[2]), SLAB_VOXELS // 8)
+        return pieces((spans[0], spans[1], spans[2]), voxels // 8)
 
     def lookup(self, values: torch.Tensor, corner: tuple[int, ...], box: Box) -> torch.Tensor:
         """See :class:`Reading`."""

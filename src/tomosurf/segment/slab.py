@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+CHUNKS = 1 << 30
+"""Bytes of a GPU's memory that whoever takes slabs needs for what is done in chunks."""
+
+ROOM_A_NODE = 96
+"""And for each node of a slab, beside its values."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slab:

@@ -17,6 +17,9 @@ from tomosurf.segment.steps import Edge, Step
 FILE_NAME = "model.yaml"
 """The description's name in a model's folder."""
 
+EARLIER = "earlier"
+"""Where a cascade's second stage has its first: a model's folder within its own."""
+
 
 class InputSpec(Frozen):
     """What the network expects: how many images, and what is done to them first, in order.
@@ -66,7 +69,9 @@ class ModelDescription(Frozen):
     ``modality`` "any" accepts every image: the model's source doesn't say what it is for. ``mirror_axes`` are
     the axes of the network's input along which it was trained with mirrored images. ``refine`` is the clean-up
     that belongs to the model; a protocol's own goes before it. ``precision`` "float32" forbids half precision.
-    ``window`` None: the network sees the whole image at once.
+    ``window`` None: the network sees the whole image at once. ``earlier`` are labels that another model, the
+    cascade's first stage, finds in the same images first: the network sees each as one more channel, behind the
+    images, 1 where the label is.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -86,6 +91,12 @@ class ModelDescription(Frozen):
     refine: dict[str, RefineRule] = Field(default_factory=dict)
     calibration: Calibration | None = None
     precision: Literal["auto", "float32"] = "auto"
+    earlier: tuple[Annotated[int, Field(ge=1, le=1023)], ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """How many channels the network takes."""
+        return self.input.channels + len(self.earlier)
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelDescription:
@@ -101,6 +112,8 @@ class ModelDescription(Frozen):
             raise ValueError("regions names the label of each of the network's channels")
         if self.activation == "sigmoid" and not set(labels) <= set(self.regions):
             raise ValueError("a segment's label is painted by no channel")
+        if len(set(self.earlier)) != len(self.earlier):
+            raise ValueError("earlier names a label twice")
         if set(self.refine) - set(names):
             raise ValueError("refine names no segment of the model")
         divisor = self.architecture.divisor
@@ -118,9 +131,19 @@ class WeightsFile(Frozen):
 
 
 class ModelSpec(ModelDescription):
-    """A model that can run: its description, sealed to its weights; several sets are folds of an ensemble."""
+    """A model that can run: its description, sealed to its weights; several sets are folds of an ensemble.
+
+    ``earlier_sha256`` is the :meth:`digest` of the model in the folder ``earlier``, where there is one.
+    """
 
     weights: tuple[WeightsFile, ...] = Field(min_length=1)
+    earlier_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _sealed(self) -> ModelSpec:
+        if bool(self.earlier) != (self.earlier_sha256 is not None):
+            raise ValueError("earlier and earlier_sha256 go together")
+        return self
 
     def digest(self) -> str:
         """SHA-256 of what the description says; it names its weights' digests, and so seals them too."""
@@ -130,6 +153,26 @@ class ModelSpec(ModelDescription):
         """Plain values for model.yaml, in the order of the fields."""
         values: dict[str, Any] = self.model_dump(mode="json")
         return values
+
+
+def load_earlier(folder: Path, spec: ModelSpec) -> tuple[Path, ModelSpec] | None:
+    """The first stage of the cascade whose second is ``spec``, in ``folder``; None: it is no cascade.
+
+    Raises:
+        ModelError: it is missing, isn't the one that was sealed, or has a first stage itself.
+        ConfigError: its description is wrong.
+    """
+    if spec.earlier_sha256 is None:
+        return None
+    inner = folder / EARLIER
+    found = load_spec(inner)
+    if found.digest() != spec.earlier_sha256:
+        raise ModelError(
+            f"model {spec.name}: {inner} isn't the first stage that it was made with; import it again"
+        )
+    if found.earlier or found.input.channels != spec.input.channels:
+        raise ModelError(f"model {spec.name}: {inner} can't be its first stage")
+    return inner, found
 
 
 def load_spec(folder: Path) -> ModelSpec:

@@ -42,7 +42,7 @@ def _load(folder: Path, spec: ModelSpec, weights: WeightsFile) -> Any:
         tensors = load(content)
     except SafetensorError as error:
         raise ModelError(f"model {spec.name}: {path} is no safetensors file ({error})") from error
-    network = build(spec.architecture, spec.input.channels, spec.channels)
+    network = build(spec.architecture, spec.inputs, spec.channels)
     _fill(network, tensors, weights.dtype, f"model {spec.name}: {path}")
     return network.eval()
 

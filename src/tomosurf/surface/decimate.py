@@ -25,7 +25,16 @@ from tomosurf.surface.collapse import (
     shrink,
 )
 from tomosurf.surface.farthest import beyond
-from tomosurf.surface.incidence import FIXED, FROZEN, Corners, corners_of, kinds_of, regions_of
+from tomosurf.surface.incidence import (
+    FIXED,
+    FROZEN,
+    JUNCTION,
+    OUTLINE,
+    Corners,
+    corners_of,
+    kinds_of,
+    regions_of,
+)
 from tomosurf.surface.intersections import self_intersections
 from tomosurf.surface.quadrics import add_curves, quadrics_of
 from tomosurf.surface.tree import tree_of
@@ -118,6 +127,7 @@ def _work_of(surfaces: SurfaceComplex, limits: NDArray[np.float64]) -> tuple[Wor
     regions = regions_of(surfaces.sides, faces, flat)
     corners = Corners(*corners_of(faces, count))
     kinds = kinds_of(faces, regions, corners)
+    kinds[flat & (kinds == JUNCTION)] = OUTLINE  # a curve within a flat patch must not leave its plane
     kinds[np.asarray(surfaces.vertex_data.get("pinched", np.zeros(count))) > 0] = FIXED
     quadrics = quadrics_of(points, faces)
     add_curves(quadrics, points, faces, kinds, corners)

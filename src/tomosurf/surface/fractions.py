@@ -53,8 +53,8 @@ def pulls_of(lattice: Lattice, crossings: Crossings) -> Pulls:
     """How the margins at both ends of each crossing pull, and how steep they are.
 
     An end with label A pulls against B by minus B's margin there, which is A's score less B's wherever margins are
-    scores less the best other one; against background by its own margin. Where both A and B claim an end, it pulls
-    by the difference. An end outside the other's margin isn't known.
+    scores less the best other one; by its own margin against background, and where B's is above zero too (what lies
+    on top ends where its own margin does). A background end beyond the other's margin isn't known.
     """
     pulls = Pulls(*(np.full(len(crossings), np.nan, np.float32) for _ in range(3)))
     inverse = np.linalg.inv(lattice.geometry.affine[:3, :3]).astype(np.float64)
@@ -101,14 +101,10 @@ def _rival(labels: NDArray[np.integer[Any]], starts: Ints, axis: int, field: _Fi
             rival = _at(field, upper)
             if rival <= 0:
                 pulls.upper[n] = -rival
-            elif rival > 0:
-                pulls.upper[n] -= rival
         elif above == field.label and below != 0:
             rival = _at(field, lower)
             if rival <= 0:
                 pulls.lower[n] = -rival
-            elif rival > 0:
-                pulls.lower[n] -= rival
 
 
 @numba.njit(cache=True)

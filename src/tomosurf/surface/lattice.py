@@ -43,9 +43,10 @@ class Lattice:
 def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
     """A segmentation's lattices: one for all margins on the same voxel centres, and one for what has only a mask.
 
-    A voxel of a margins' lattice has the label of the margin that is above zero there, of the largest if several
-    are. A segment without a margin, or whose margin is nowhere inside (a structure that slips through a
-    coarser grid), is contoured from the label map; its neighbours there are those in the same state.
+    A voxel of a margins' lattice has the label of the margin that is above zero there; where several are, that of
+    the label map's nearest voxel, or of the largest if it is none of them. A segment without a margin, or whose
+    margin is nowhere inside (a structure that slips through a coarser grid), is contoured from the label map; its
+    neighbours there are those in the same state.
 
     Raises:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
@@ -55,7 +56,7 @@ def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
         margin = segmentation.margins.get(segment.label)
         if margin is not None and _usable(margin, segment, segmentation):
             used[segment.label] = margin
-    lattices = [_of_margins(group) for group in _groups(used)]
+    lattices = [_of_margins(group, segmentation) for group in _groups(used)]
     masks = [segment.label for segment in segmentation.segments if segment.label not in used]
     mask = _of_mask(segmentation, masks, bool(used)) if masks else None
     return (*lattices, mask) if mask is not None else tuple(lattices)
@@ -97,7 +98,7 @@ def _start(grid: Geometry, other: Geometry) -> Steps | None:
     return i, j, k
 
 
-def _of_margins(margins: Mapping[int, Margin]) -> Lattice:
+def _of_margins(margins: Mapping[int, Margin], segmentation: Segmentation) -> Lattice:
     grid = next(iter(margins.values())).geometry
     starts = {label: np.array(_start(grid, margin.geometry)) for label, margin in margins.items()}
     low = np.min(list(starts.values()), axis=0)
@@ -107,19 +108,40 @@ def _of_margins(margins: Mapping[int, Margin]) -> Lattice:
     for label, margin in margins.items():
         i, j, k = (int(n) for n in starts[label] - low + 1)
         placed[label] = ((i, j, k), np.asfortranarray(margin.values))
-    _claim(labels, placed)
-    return Lattice(_around(grid, low, labels.shape), labels, (1, 1, 1), _steps(high - low), placed)
+    lattice = Lattice(_around(grid, low, labels.shape), labels, (1, 1, 1), _steps(high - low), placed)
+    _claim(lattice, segmentation)
+    return lattice
 
 
-def _claim(labels: NDArray[Any], margins: Mapping[int, tuple[Steps, NDArray[np.float32]]]) -> None:
-    """Give each voxel the label of the largest margin above zero there."""
-    for label, (start, values) in margins.items():
-        for at in _claim_one(labels, label, start, values):
-            place = np.unravel_index(at, labels.shape, order="F")
-            before = int(labels[place])
-            where, others = margins[before]
-            if values[tuple(np.subtract(place, start))] > others[tuple(np.subtract(place, where))]:
-                labels[place] = label
+def _claim(lattice: Lattice, segmentation: Segmentation) -> None:
+    """Give each voxel the label whose margin is above zero there; where several are, :func:`_settle`."""
+    for label, (start, values) in lattice.margins.items():
+        contested = _claim_one(lattice.labels, label, start, values)
+        for part in np.array_split(contested, max(len(contested) >> 20, 1)):
+            if len(part):
+                _settle(lattice, label, part, segmentation)
+
+
+def _settle(lattice: Lattice, label: int, contested: NDArray[np.int64], segmentation: Segmentation) -> None:
+    """Give contested voxels what the label map has there, if it is one of the two; else the larger margin's."""
+    place = np.stack(np.unravel_index(contested, lattice.labels.shape, order="F"), axis=1)
+    before = lattice.labels[tuple(place.T)]
+    there = np.rint(segmentation.geometry.to_index(lattice.geometry.to_world(place))).astype(np.intp)
+    known = ((there >= 0) & (there < segmentation.labels.shape)).all(axis=1)
+    mapped = np.zeros(len(place), segmentation.labels.dtype)
+    mapped[known] = segmentation.labels[tuple(there[known].T)]
+    wins = mapped == label
+    for other in np.unique(before):
+        unsettled = (before == other) & (mapped != label) & (mapped != other)
+        own, others = (_values(lattice, one, place[unsettled]) for one in (label, int(other)))
+        wins[unsettled] = own > others
+    lattice.labels[tuple(place[wins].T)] = label
+
+
+def _values(lattice: Lattice, label: int, place: NDArray[np.intp]) -> NDArray[np.float32]:
+    start, values = lattice.margins[label]
+    found: NDArray[np.float32] = values[tuple((place - start).T)]
+    return found
 
 
 @numba.njit(cache=True)

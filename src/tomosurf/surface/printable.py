@@ -22,7 +22,7 @@ class PrintCheck:
     """What a printer's software would stumble over.
 
     ``crossings`` counts pairs of triangles that meet where they shouldn't, exactly; ``thinnest_mm`` is the least of
-    the wall's thickness at all vertices; ``gap_mm`` the least distance to any other part from vertices and from
+    the wall's thickness at all vertices; ``gap_mm`` the least distance to any other part, from vertices and from
     points spread over the area, infinity without one.
     """
 

@@ -133,7 +133,7 @@ def _place(
 def _count(lattice: _Lattice, cube: Cube, cases: Cases, counts: Ints) -> None:
     """For each layer of cubes the numbers of triangles, and of points that belong to no crossing."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
-        _count_layer(lattice, cube, cases, k, counts)
+        _count_layer(lattice, cube, cases, np.int64(k), counts)
 
 
 @numba.njit(cache=True)
@@ -167,7 +167,7 @@ def _count_layer(lattice: _Lattice, cube: Cube, cases: Cases, k: int, counts: In
 def _meet(lattice: _Lattice, cube: Cube, firsts: Ints, found: _Found) -> None:
     """Name all points that belong to no crossing, in ascending order, and place the junctions."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
-        _meet_layer(lattice, cube, firsts, k, found)
+        _meet_layer(lattice, cube, firsts, np.int64(k), found)
 
 
 @numba.njit(cache=True)
@@ -220,7 +220,7 @@ def _join(own: Ints, cube: Cube, edges: Ints, at: int, found: _Found) -> None:
 def _fill(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, found: _Found) -> None:
     """All triangles, and the apexes' places."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
-        _fill_layer(lattice, cube, cases, firsts, k, found)
+        _fill_layer(lattice, cube, cases, firsts, np.int64(k), found)
 
 
 @numba.njit(cache=True)
@@ -255,7 +255,7 @@ def _fill_layer(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, k: in
             else:
                 count = draw(own, cube, walls)
                 nodes[:12] = edges[i]
-                apex = _nodes(i + ni * (j + nj * k), (1, ni, ni * nj), walls[:count], nodes, found)
+                apex = _nodes(lattice, i + ni * (j + nj * k), walls[:count], nodes, found)
                 at = _cone(walls[:count], nodes, apex, at, found)
 
 
@@ -350,12 +350,13 @@ def _cone(walls: Ints, nodes: Ints, apex: int, at: int, found: _Found) -> int:
 
 
 @numba.njit(cache=True)
-def _nodes(place: int, steps: tuple[int, int, int], walls: Ints, nodes: Ints, found: _Found) -> int:
+def _nodes(lattice: _Lattice, place: int, walls: Ints, nodes: Ints, found: _Found) -> int:
     """Find the points of a cube's junctions and of its apex, and put the apex there; returns the apex.
 
-    ``place`` is the cube's flat index, ``steps`` that of one step along each axis. The apex is the middle of the
+    ``place`` is the cube's flat index. The apex is the middle of the
     junctions, so that the line where three labels meet runs on smoothly; of all nodes if that isn't inside.
     """
+    ni, nij = lattice.labels.shape[2], lattice.labels.shape[1] * lattice.labels.shape[2]
     crossings = len(found.points) - len(found.keys)
     apex: int = crossings + _find(found.keys, 8 * place + _APEX)
     used = np.zeros(24, np.bool_)
@@ -368,7 +369,8 @@ def _nodes(place: int, steps: tuple[int, int, int], walls: Ints, nodes: Ints, fo
             continue
         if node >= 12:
             face, which = (node - 12) // 2, node % 2
-            key = 8 * (place + steps[face // 2] * (face % 2)) + face // 2 * 2 + which
+            step = 1 if face < 2 else ni if face < 4 else nij
+            key = 8 * (place + step * (face % 2)) + face // 2 * 2 + which
             nodes[node] = crossings + _find(found.keys, key)
             for axis in range(3):
                 joint[axis] += found.points[nodes[node], axis]
@@ -380,11 +382,10 @@ def _nodes(place: int, steps: tuple[int, int, int], walls: Ints, nodes: Ints, fo
         members += 1
     found.values[apex] = total / members
     if faces & (faces - 1):
-        ni, nij = steps[1], steps[2]
-        low = (place % ni, place % nij // ni, place // nij)
         for axis in range(3):
+            low = place % ni if axis == 0 else place % nij // ni if axis == 1 else place // nij
             at = joint[axis] / joints
-            found.points[apex, axis] = min(max(at, low[axis] + _CLEAR), low[axis] + 1 - _CLEAR)
+            found.points[apex, axis] = min(max(at, low + _CLEAR), low + 1 - _CLEAR)
     else:
         for axis in range(3):
             found.points[apex, axis] = middle[axis] / members

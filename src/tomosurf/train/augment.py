@@ -1,7 +1,7 @@
 """Random changes of a whole batch on its device.
 
 Changing a batch at a time costs a few per cent of a training step; one image at a time, as MONAI's transforms work,
-would leave a GPU idle for most of a run on images this small (docs/decisions/0006).
+would leave a GPU idle for most of a run on images this small (docs/decisions/0008).
 """
 
 from __future__ import annotations

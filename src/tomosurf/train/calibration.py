@@ -42,10 +42,12 @@ def sample_of(folder: Path, spec: ModelSpec, case: LabelledCase, options: Segmen
     """The network's outputs near the reference's boundaries, on the network's own grid.
 
     Raises:
-        DataError: the model takes several images.
+        DataError: the model takes several images, or a first stage's labels.
     """
-    if spec.input.channels != 1:
-        raise DataError("a model that takes several images can't be calibrated on cases of one image")
+    if spec.inputs != 1:
+        raise DataError(
+            "a model that takes several images or another's labels can't be calibrated on cases of one image"
+        )
     padded = prepare((case.volume,), spec.input)
     seen = without_padding(padded)
     parts = list(unpadded(slabs(folder, spec, padded, options, silent), padded))

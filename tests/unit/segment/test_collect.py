@@ -23,7 +23,10 @@ from tomosurf.data.volume import Volume
 from tomosurf.errors import ModelError
 from tomosurf.segment.collect import Collected, collect
 from tomosurf.segment.decision import decision_of
+from tomosurf.segment.extents import by_planes, by_tables
+from tomosurf.segment.label_map import LabelMap
 from tomosurf.segment.model_grid import covering
+from tomosurf.segment.part import part_of
 from tomosurf.segment.prepare import Prepared
 from tomosurf.segment.slab import Slab
 from tomosurf.segment.spec import InputSpec, ModelDescription
@@ -137,6 +140,41 @@ def test_labels_are_those_of_interpolating_everything(spec: ModelDescription, ax
     assert clear.mean() > 0.999
     assert np.array_equal(ours[clear], labels[clear])
     assert len(np.unique(labels)) > 2
+
+
+@pytest.mark.parametrize("nearest", [None, 1])
+@pytest.mark.parametrize("cut", [(0, 99), (1, 2), (2, 3)])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1)])
+def test_whole_boxes_give_the_same_labels(
+    axes: tuple[int, ...], cut: tuple[int, int], nearest: int | None
+) -> None:
+    """What a GPU does, on the CPU: equal to the last voxel, ties and structures of a single node included."""
+    image = scaled(GRID, (23, 14, 25), axes)
+    for spec in (model((1, 2, 4, 5), 6), model((1, 2, 4), 4, regions=(2, 1, 4, 1))):
+        decision = decision_of(spec)
+        logits = random_logits(spec.channels, GRID.shape).round()
+        found = []
+        for dense in (False, True):
+            label_map = LabelMap(image, GRID, decision, nearest, dense)
+            for slab in slabs(logits, *cut):
+                label_map.add(part_of(slab, decision, None))
+            found.append(label_map.labels)
+        assert np.array_equal(*found)
+        assert len(np.unique(found[0])) > 3
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_where_segments_win_is_the_same_by_tables_and_by_planes(axis: int) -> None:
+    winner = torch.from_numpy(np.random.default_rng(1).integers(-30, 6, (5, 6, 7)).clip(0).astype(np.int16))
+    planes = winner.movedim(axis, 0)
+    for spec in (model((1, 2, 3, 4, 5), 6), model((1, 3), 5, regions=(1, 3, 2, 1, 3))):
+        decision = decision_of(spec)
+        tables, each = (
+            {(label, plane): ends.tolist() for label, plane, ends in found}
+            for found in (by_tables(planes, decision), by_planes(planes.numpy(), decision))
+        )
+        assert tables == each
+        assert len(each) > 5
 
 
 @settings(max_examples=12, deadline=None)

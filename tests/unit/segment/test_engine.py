@@ -32,7 +32,7 @@ from tomosurf.segment.engine.tiles import Tiling, tiling
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.resident import Engine
-from tomosurf.segment.slab import Slab
+from tomosurf.segment.slab import CHUNKS, Slab
 from tomosurf.segment.spec import ModelSpec, WeightsFile, Window
 
 STRICT = SegmentOptions(device="cpu", precision="float32")
@@ -270,13 +270,17 @@ def test_planes_are_held_within_the_room_there_is() -> None:
     held = depth(tiles, 118, 9 * 10**9, True)
     assert held is not None
     assert held.held == 128
-    assert plane * (held.held + held.slab) <= 9 * 10**9
+    assert held.slab >= 4
+    assert plane * (held.held + 2 * held.slab + 4) + CHUNKS <= 9 * 10**9
+    assert depth(tiles, 118, plane * (128 + 2 * 3 + 4) + CHUNKS, True) is None, (
+        "slabs of three planes take too long"
+    )
     assert depth(tiles, 118, 200 * 10**9, False) == Depth(128, 128)
     assert depth(tiles, 118, 6 * 10**9, True) is None
     half = depth(tiles, 118, 6 * 10**9, False, half=True)
     assert half is not None
     assert half.held == 128
-    assert plane * (half.held / 2 + half.slab) <= 6 * 10**9
+    assert plane * (half.held / 2 + 2 * half.slab + 4) + CHUNKS <= 6 * 10**9
 
 
 def test_sums_in_half_precision_stay_within_its_rounding() -> None:

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.nnunet_results import Task, make_results, plans_of
+from tests.nnunet_results import CASCADE, LOWRES, Task, make_results, plans_of
 from tomosurf.errors import ConfigError, ModelError, TomosurfError
 from tomosurf.segment.architectures import build
 from tomosurf.segment.imported import ImportChoices
@@ -25,10 +25,12 @@ from tomosurf.segment.nnunet import IMPORTER
 from tomosurf.segment.nnunet.checkpoint import network_tensors, read_checkpoint
 from tomosurf.segment.nnunet.opcodes import described
 from tomosurf.segment.nnunet.planned_network import planned_network
+from tomosurf.segment.spec import load_earlier
 from tomosurf.segment.steps import AsStored, CropForeground, Orient, Resample, Standardise
 
 CHECKPOINT = "fold_0/checkpoint_final.pth"
 PLAIN, RESIDUAL = Task(steps=0), Task(steps=0, network="ResidualEncoderUNet", mirror_axes=None)
+CASCADED = Task(steps=0, lowres=(3.0, 3.0, 3.0))
 TRAINER = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 
 
@@ -266,7 +268,29 @@ PLANS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "spacing of no size": (lambda c: configuration(c).update(spacing=[0, 1, 1]), "spacing"),
     "two dimensions": (lambda c: configuration(c).update(spacing=[1, 1], patch_size=[9, 9]), "2d"),
     "patch that can't be halved": (lambda c: configuration(c).update(patch_size=[20, 21, 20]), "divisible"),
-    "cascade": (lambda c: configuration(c).update(previous_stage="3d_lowres"), "cascade"),
+    "cascade without its first stage": (
+        lambda c: configuration(c).update(previous_stage="3d_lowres"),
+        "needs its first, nnUNetTrainer__nnUNetPlans__3d_lowres",
+    ),
+    "cascade with itself": (
+        lambda c: configuration(c).update(previous_stage="3d_fullres"),
+        "needs its first",
+    ),
+    "cascade out of its folder": (
+        lambda c: configuration(c).update(previous_stage="../3d"),
+        "needs its first",
+    ),
+    "labels of a cascade": (
+        lambda c: configuration(c).update(previous_stage="3d_lowres", resampling_fn_seg="os.system"),
+        "os.system",
+    ),
+    "labels of a cascade by their nearest": (
+        lambda c: (
+            configuration(c).update(previous_stage="3d_lowres"),
+            configuration(c)["resampling_fn_seg_kwargs"].update(order=0),
+        ),
+        "resampling_fn_seg: order 0",
+    ),
     "preprocessor": (lambda c: configuration(c).update(preprocessor_name="os.system"), "os.system"),
     "reader": (lambda c: c.update(image_reader_writer="os.system"), "os.system"),
     "scheme": (lambda c: configuration(c).update(normalization_schemes=["os.system"]), "os.system"),
@@ -317,8 +341,37 @@ PLANS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 def test_plans_that_are_not_understood_are_refused_by_name(folder, name):
     alter, message = PLANS[name]
     change(folder, "plans.json", alter)
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises((ModelError, ConfigError), match=message):
         read(folder)
+
+
+def test_a_cascade_is_sealed_with_its_first_stage(tmp_path):
+    for name in (LOWRES, CASCADE):
+        make_results(tmp_path, CASCADED, name)
+    found = read(tmp_path, configuration=CASCADE)
+    assert found.description.earlier == (1, 2)
+    assert found.earlier is not None
+    assert found.earlier.description.input.steps[-1].spacing_mm == (3.0, 3.0, 3.0)
+    assert any("first on each case" in note for note in found.notes)
+    model = tmp_path / "model"
+    model.mkdir()
+    spec = write(model, found)
+    folder, first = load_earlier(model, spec)
+    assert first.digest() == spec.earlier_sha256
+    assert first.inputs == 1
+    assert spec.inputs == 3
+    text = (folder / "model.yaml").read_text().replace("3.0, 3.0, 3.0", "3.0, 3.0, 2.0")
+    (folder / "model.yaml").write_text(text)
+    with pytest.raises(ModelError, match="isn't the first stage that it was made with"):
+        load_earlier(model, spec)
+
+
+def test_a_cascade_has_two_stages(tmp_path):
+    for name in (LOWRES, CASCADE):
+        out = make_results(tmp_path, CASCADED, name)
+        change(out, "plans.json", lambda c: c["configurations"][LOWRES].update(previous_stage=CASCADE))
+    with pytest.raises(ModelError, match="is a first stage and has one itself"):
+        read(tmp_path, configuration=CASCADE)
 
 
 DATASETS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {

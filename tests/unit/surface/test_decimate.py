@@ -52,7 +52,7 @@ def test_walls_stay_shared_and_every_label_keeps_its_topology(walls: SurfaceComp
     for label in walls.labels:
         old, new = measure(walls.mesh(segment(label))), measure(after.mesh(segment(label)))
         assert (new.closed, new.manifold, new.components) == (old.closed, old.manifold, old.components)
-        assert new.volume_mm3 == pytest.approx(old.volume_mm3, rel=0.03)
+        assert abs(new.volume_mm3 - old.volume_mm3) < 0.1 * old.area_mm2  # a third of the error allowed
     junctions = [edge for edge, count in edges_of(after).items() if count == 3]
     assert junctions
     assert set(edges_of(after).values()) == {2, 3}

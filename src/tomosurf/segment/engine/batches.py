@@ -37,7 +37,6 @@ class Batches:
         runs = tiling.count * len(self._flips) * len(spec.weights)
         self._way = Way.chosen(options, spec, runs)
         self._engine = Engine() if options.engine is None else options.engine
-        self._bound = options.gpu_memory_gb
         self._runner: Runner | None = None
         self._checked = False
         self._notes: dict[str, Any] = {}
@@ -87,7 +86,7 @@ class Batches:
             runner,
             self._flips,
             self._spec.activation == "softmax",
-            free_bytes(self.footing.device, self._bound) // 4,
+            self._room_for_members(runner),
         )
         windows = self._source.windows(group, self.footing.batch, self.footing.device)
         new = runner.prepare(windows.shape) or not self._checked
@@ -101,10 +100,15 @@ class Batches:
         self._checked = True
         return found
 
+    def _room_for_members(self, runner: Runner) -> int:
+        """What the outputs of several folds and mirror images may take beside each other."""
+        several = runner.folds * len(self._flips) > 1
+        return free_bytes(self.footing.device) // 4 if several else 0
+
     def room(self) -> int:
         """The bytes that batches like the last one leave free on the device."""
         device = self.footing.device
-        free = free_bytes(device, self._bound)
+        free = free_bytes(device)
         if device.type == "cuda":
             free -= torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
         return free
@@ -140,7 +144,7 @@ class Batches:
         device = self.footing.device
         self._runner = self._engine.get(self._key, self._loaded)
         if self.footing.image_here and device.type == "cuda":
-            self._source.hold(device, free_bytes(device, self._bound))
+            self._source.hold(device, free_bytes(device))
         return self._runner
 
     @property

@@ -9,14 +9,22 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from tomosurf.segment.device import free_gpu_bytes
 from tomosurf.segment.engine.blend import Depth
 from tomosurf.segment.engine.tiles import Tiling
+from tomosurf.segment.slab import CHUNKS, ROOM_A_NODE
 
 VOXELS_AT_ONCE = 2 * 128**3
 """Windows are put into one batch up to this many voxels: an H100 takes 9 % less time for two at once."""
 MOST_AT_ONCE = 8
 SHARE = 0.4
 """Of the free memory, for the sums of the whole image; what comes after needs some, too."""
+
+LEAST_PLANES = 4
+"""Of a slab: thinner ones take longer to bring back than sums in half precision are worth avoiding."""
+
+KEPT_PLANES = 4
+"""Planes of earlier slabs that whoever takes slabs keeps or joins to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +63,16 @@ class Footing:
         return replace(self, device=torch.device("cpu"), fallen=True), "network on the CPU"
 
 
-def free_bytes(device: torch.device, bound_gb: float | None) -> int:
-    """What can still be taken: of the bound, too, if there is one for the GPU (1 GB is 10^9 bytes)."""
-    if device.type != "cuda":
-        return _free_host_bytes()
-    free = torch.cuda.mem_get_info(device)[0]
-    taken = torch.cuda.memory_allocated(device)
-    free += torch.cuda.memory_reserved(device) - taken
-    return int(free if bound_gb is None else min(free, bound_gb * 1e9 - taken))
+def free_bytes(device: torch.device) -> int:
+    """What can still be taken."""
+    return free_gpu_bytes(device) if device.type == "cuda" else _free_host_bytes()
 
 
 def depth(tiling: Tiling, channels: int, room: int, whole: bool, half: bool = False) -> Depth | None:
     """The planes to hold in ``room`` bytes: all if they may be and fit, else a window's; None if not even these.
 
-    Slabs leave as float32; ``half`` sums take 2 bytes a number.
+    Slabs leave as float32; ``half`` sums take 2 bytes a number. Beside the sums there is room for a slab twice
+    over, and for the work of whoever takes it.
     """
     axis = tiling.axis
     size, window = tiling.shape[axis], tiling.window[axis]
@@ -77,8 +81,10 @@ def depth(tiling: Tiling, channels: int, room: int, whole: bool, half: bool = Fa
     plane = slab_plane // 2 if half else slab_plane
     if whole and plane * size <= SHARE * room:
         return Depth(size, size)
-    spare = room - plane * window
-    return Depth(window, max(1, min(spare // (4 * slab_plane), window))) if spare >= slab_plane else None
+    a_plane = 2 * slab_plane + ROOM_A_NODE * (x * y * z // size)
+    spare = room - plane * window - CHUNKS - KEPT_PLANES * slab_plane
+    planes = min(spare // a_plane, window)
+    return Depth(window, planes) if planes >= min(LEAST_PLANES, window) else None
 
 
 @contextmanager

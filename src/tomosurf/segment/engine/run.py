@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -127,17 +128,25 @@ class Slabs(Iterator[Slab]):
         """
         values, spread = found
         channels = int(values.shape[1]) + (1 if spread is None else 2)
-        whole, like, room = self._batches.footing.whole, values[0], self._batches.room()
+        whole, room = self._batches.footing.whole, self._batches.room()
         planes = depth(self._tiling, channels, room, whole)
-        if planes is None and self._batches.footing.batch > 1:
+        if planes is not None:
+            with suppress(torch.OutOfMemoryError):  # the room may be in pieces
+                return self._sums(planes, found)
+        if self._batches.footing.batch > 1:
             raise torch.OutOfMemoryError("no room for the sums beside so many windows")
-        if planes is None and self._batches.half:
-            planes = depth(self._tiling, channels, room, False, half=True)
-            if planes is not None:
-                planes = replace(planes, half=True)
+        planes = depth(self._tiling, channels, room, False, half=True) if self._batches.half else None
+        if planes is not None:
+            with suppress(torch.OutOfMemoryError):
+                blend = self._sums(replace(planes, half=True), found)
                 self._batches.note("sums in half precision")
-        if planes is None:
-            like = like.cpu()
-            planes = depth(self._tiling, channels, free_bytes(like.device, None), False) or Depth(1, 1)
-            self._batches.note("sums in the host's memory")
-        return Blend(self._tiling, self._importance, planes, like, spread is not None)
+                return blend
+        host = torch.device("cpu")
+        planes = depth(self._tiling, channels, free_bytes(host), False) or Depth(1, 1)
+        self._batches.note("sums in the host's memory")
+        return self._sums(planes, (values[:1].to(host), spread))
+
+    def _sums(self, planes: Depth, found: Outputs) -> Blend:
+        """Empty sums where the outputs are."""
+        values, spread = found
+        return Blend(self._tiling, self._importance, planes, values[0], spread is not None)

@@ -58,15 +58,35 @@ def read_results(folder: Path, choices: ImportChoices) -> Results:
         ConfigError: there are several and none, or one that isn't there, was chosen; or a fold isn't there.
         ModelError: a file is missing, isn't JSON, or leads out of the folder.
     """
-    chosen = _chosen(trained_folders(folder), choices.configuration, folder)
+    return _results(_chosen(trained_folders(folder), choices.configuration, folder), choices.folds)
+
+
+def _results(chosen: Path, folds: tuple[str, ...]) -> Results:
     for name in (PLANS, DATASET):
         _stays_inside(chosen / name, chosen)
     return Results(
         chosen,
         _json(chosen / PLANS),
         _json(chosen / DATASET),
-        _checkpoints(chosen, choices.folds),
+        _checkpoints(chosen, folds),
     )
+
+
+def read_stage(folder: Path, second: Results, configuration: str, choices: ImportChoices) -> Results:
+    """The results of a cascade's first stage: those below ``folder`` of ``second``'s trainer and plans.
+
+    Raises:
+        ModelError, ConfigError: it isn't there, or as :func:`read_results`.
+    """
+    name = "__".join((*second.folder.name.split("__")[:-1], configuration))
+    fitting = [path for path in trained_folders(folder) if path.name == name and path != second.folder]
+    beside = [path for path in fitting if path.parent == second.folder.parent]
+    if len(beside) != 1:
+        raise ConfigError(
+            f"{second.folder.name} is the second stage of a cascade and needs its first, {name}, beside it: give"
+            " the folder that holds both, and --configuration for the second"
+        )
+    return _results(beside[0], choices.folds)
 
 
 def _chosen(there: tuple[Path, ...], wanted: str | None, folder: Path) -> Path:

@@ -13,9 +13,9 @@ from tomosurf.errors import ConfigError, ModelError
 from tomosurf.segment.architectures.convolutional_unets import PlainConvUNet, ResidualEncoderUNet
 from tomosurf.segment.imported import ImportChoices, Imported
 from tomosurf.segment.naming import named_segments
-from tomosurf.segment.nnunet.folder import DATASET, PLANS, Results, read_results, trained_folders
+from tomosurf.segment.nnunet.folder import DATASET, PLANS, Results, read_results, read_stage, trained_folders
 from tomosurf.segment.nnunet.labels import Dataset, Meaning, meaning_of, modality_of
-from tomosurf.segment.nnunet.planned_input import planned_steps, reads_as_stored
+from tomosurf.segment.nnunet.planned_input import check_labels_rule, planned_steps, reads_as_stored
 from tomosurf.segment.nnunet.planned_network import planned_network
 from tomosurf.segment.nnunet.plans import Configuration, Plans, configuration_values, told
 from tomosurf.segment.nnunet.trainers import builds_with_batch_norm, is_nnunets_own
@@ -43,11 +43,15 @@ class NnUNet:
 
     def read(self, folder: Path, choices: ImportChoices) -> Imported:
         """See :class:`tomosurf.segment.imported.Importer`; checkpoints are read as data, their code never run."""
-        from tomosurf.segment.nnunet.checkpoint import network_tensors, read_checkpoint
-
         if choices.order:
             raise ConfigError("dataset.json gives the order of overlapping regions itself; leave --order out")
-        results = read_results(folder, choices)
+        return self._read(folder, read_results(folder, choices), choices)
+
+    def _read(
+        self, folder: Path, results: Results, choices: ImportChoices, is_first: bool = False
+    ) -> Imported:
+        from tomosurf.segment.nnunet.checkpoint import network_tensors, read_checkpoint
+
         folds = tuple(read_checkpoint(path) for path in results.checkpoints)
         _agree(folds)
         plans = told(Plans, results.plans, PLANS)
@@ -61,10 +65,14 @@ class NnUNet:
             planned_network(values, where, builds_with_batch_norm(folds[0].trainer)),
             told(Dataset, results.dataset, DATASET),
         )
+        earlier = None
         if planned.configuration.previous_stage is not None:
-            raise ModelError(
-                f"{where} is the second stage of a cascade, which isn't supported; import 3d_fullres or 3d_lowres"
-            )
+            if is_first:
+                raise ModelError(f"{where} is a first stage and has one itself, which isn't known here")
+            check_labels_rule(planned.configuration)
+            first = read_stage(folder, results, planned.configuration.previous_stage, choices)
+            alone = replace(choices, configuration=None, name=None)
+            earlier = self._read(folder, first, alone, is_first=True)
         orientation, note = _orientation(results.folder, plans, choices)
         meaning = meaning_of(planned.dataset)
         try:
@@ -76,7 +84,8 @@ class NnUNet:
         return Imported(
             description,
             tuple(network_tensors(fold.weights, levels) for fold in folds),
-            (*note, *_notes(planned.network, folds, meaning)),
+            (*note, *_notes(planned.network, folds, meaning), *_of_stage(earlier)),
+            earlier,
         )
 
 
@@ -113,6 +122,7 @@ def _description(
         window=Window(roi=(x, y, z), overlap=OVERLAP, mode="gaussian", placement="nnunet"),
         mirror_axes=fold.mirror_axes,
         segments=named_segments(meaning.names),
+        earlier=() if configuration.previous_stage is None else dataset.foreground,
     )
 
 
@@ -181,6 +191,15 @@ def _notes(
             "nnU-Net averages over mirrored images unless told not to, tomosurf only when asked to mirror"
         )
     return tuple(notes)
+
+
+def _of_stage(earlier: Imported | None) -> tuple[str, ...]:
+    if earlier is None:
+        return ()
+    name = earlier.description.name
+    return (
+        f"the second stage of a cascade: {name} runs first on each case, and this network sees its labels",
+    )
 
 
 def _slug(text: str) -> str:

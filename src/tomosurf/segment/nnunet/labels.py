@@ -24,6 +24,12 @@ class Dataset(Told):
     reference: str | None = None
     description: str | None = None
 
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Every label but background and what was ignored, ascending: what a cascade's second stage is shown."""
+        given = {label for name, own in self.labels.items() if name != "ignore" for label in _each(own)}
+        return tuple(sorted(given - {0}))
+
     @model_validator(mode="before")
     @classmethod
     def _other_spellings(cls, values: Any) -> Any:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tomosurf.errors import ModelError
-from tomosurf.segment.nnunet.plans import Configuration, Plans, SplineArguments, TorchArguments, told
+from tomosurf.segment.nnunet.plans import (
+    Configuration,
+    LabelArguments,
+    Plans,
+    SplineArguments,
+    TorchArguments,
+    told,
+)
 from tomosurf.segment.steps import (
     AsStored,
     CropForeground,
@@ -48,6 +55,25 @@ def planned_steps(
         *_intensities(plans, configuration, channels),
         *(() if resampling is None else (resampling,)),
     )
+
+
+def check_labels_rule(configuration: Configuration) -> None:
+    """Refuse a cascade whose first stage's labels aren't resampled as they are by :func:`resized_labels`.
+
+    Raises:
+        ModelError: another function, or other arguments.
+    """
+    where = "plans.json: resampling_fn_seg"
+    if configuration.resampling_fn_seg != configuration.resampling_fn_data:
+        raise ModelError(f"{where}: {configuration.resampling_fn_seg} isn't known here beside images' own")
+    if configuration.resampling_fn_seg == "no_resampling_hack":
+        return
+    if configuration.resampling_fn_seg != "resample_data_or_seg_to_shape":
+        raise ModelError(f"{where}: {configuration.resampling_fn_seg} isn't known here for a cascade")
+    labels = told(LabelArguments, configuration.resampling_fn_seg_kwargs, where)
+    images = told(SplineArguments, configuration.resampling_fn_data_kwargs, "plans.json: resampling_fn_data")
+    if labels.order != 1 or labels.order_z != 0 or labels.force_separate_z != images.force_separate_z:
+        raise ModelError(f"{where}: order {labels.order}, order_z {labels.order_z} isn't known here")
 
 
 def reads_as_stored(plans: Plans) -> bool:

@@ -37,6 +37,17 @@ class SplineArguments(Told):
     force_separate_z: bool | None = False
 
 
+class LabelArguments(Told):
+    """The same for labels."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    is_seg: Literal[True] = True
+    order: int = 1
+    order_z: int = 0
+    force_separate_z: bool | None = False
+
+
 class TorchArguments(Told):
     """The arguments of ``resample_torch_fornnunet``; the threads and memory that it takes change nothing."""
 
@@ -64,6 +75,8 @@ class Configuration(Told):
     resampling_fn_data_kwargs: dict[str, Any]
     resampling_fn_probabilities: str
     resampling_fn_probabilities_kwargs: dict[str, Any]
+    resampling_fn_seg: str = ""
+    resampling_fn_seg_kwargs: dict[str, Any] = Field(default_factory=dict)
     previous_stage: str | None = None
 
 
