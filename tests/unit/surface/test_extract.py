@@ -145,5 +145,6 @@ def test_neighbours_share_their_wall_to_the_bit_and_its_area_is_told() -> None:
     assert len(wall[0]) > 100 and wall[0] == wall[1]
     (pair,) = scene.adjacency
     assert (pair.first, pair.second) == ("shape-1", "shape-2")
-    assert pair.area_mm2 == pytest.approx(11.8 * 0.9 * 11.8 * 1.3, rel=0.03)
+    # the wall's rim lies within a quarter of a voxel of the outer surface: near a wall, margins know it less well
+    assert 11.3 * 0.9 * 11.3 * 1.3 < pair.area_mm2 <= 11.8 * 0.9 * 11.8 * 1.3
     assert extract(segmentation_of([Ball(CENTRE, 5.0)], GRID)).adjacency == ()
