@@ -14,19 +14,16 @@ from tomosurf.progress import Progress, silent
 from tomosurf.surface.crossings import Crossings, find_crossings
 from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, lattices_of
-from tomosurf.surface.mask import WindowedSinc, smoothed
+from tomosurf.surface.mask_field import Fractions, mask_fractions
 from tomosurf.surface.triangulate import Triangulation, triangulate
 
 
-def extract(
-    segmentation: Segmentation, progress: Progress = silent, *, smoothing: WindowedSinc | None = None
-) -> Scene:
+def extract(segmentation: Segmentation, progress: Progress = silent) -> Scene:
     """The surfaces of all segments that have a voxel, in LPS mm, in the order of the segments' labels.
 
     See :func:`extract_complexes`, of which these are the meshes.
     """
-    complexes = extract_complexes(segmentation, progress, smoothing=smoothing)
-    return scene_of(segmentation, complexes)
+    return scene_of(segmentation, extract_complexes(segmentation, progress))
 
 
 def scene_of(segmentation: Segmentation, complexes: tuple[SurfaceComplex, ...]) -> Scene:
@@ -39,14 +36,12 @@ def scene_of(segmentation: Segmentation, complexes: tuple[SurfaceComplex, ...]) 
     return Scene(tuple(meshes), segmentation.geometry)
 
 
-def extract_complexes(
-    segmentation: Segmentation, progress: Progress = silent, *, smoothing: WindowedSinc | None = None
-) -> tuple[SurfaceComplex, ...]:
+def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -> tuple[SurfaceComplex, ...]:
     """All walls of a segmentation: one complex for each lattice that its margins lie on, one for mere masks.
 
     A wall runs where the margins of the two labels beside it pull equally; the label map's stairs never enter.
     Segments without a margin (an imported mask), or whose margin is nowhere inside (a structure that slips
-    through a coarser grid), get walls half way between voxels, smoothed as ``smoothing`` says.
+    through a coarser grid), get walls as smooth as their mask bears out, within half a voxel of its boundary.
 
     Every label's surface is closed, also after its vertices are rounded to float32 and merged where equal, and is
     wound outwards for every affine. Where a structure reaches the end of the image the surface closes on the
@@ -60,13 +55,13 @@ def extract_complexes(
     lattices = lattices_of(segmentation)
     complexes = []
     for done, lattice in enumerate(lattices):
-        complexes.append(_walls(lattice, WindowedSinc() if smoothing is None else smoothing))
+        complexes.append(_walls(lattice))
         progress("surface", (done + 1) / len(lattices))
     progress("surface", 1.0)
     return tuple(complexes)
 
 
-def _walls(lattice: Lattice, smoothing: WindowedSinc) -> SurfaceComplex:
+def _walls(lattice: Lattice) -> SurfaceComplex:
     """The complex of one lattice."""
     crossings = find_crossings(lattice.labels)
     if lattice.margins:
@@ -75,16 +70,22 @@ def _walls(lattice: Lattice, smoothing: WindowedSinc) -> SurfaceComplex:
         cut = _beyond(found.points, lattice)
         cut[: len(crossings)] |= np.isnan(pulls.lower + pulls.upper)
         return _placed(found, found.points, cut, lattice)
-    half = np.full(len(crossings), 0.5, np.float32)
+    fractions = mask_fractions(lattice.labels, lattice.geometry.affine, crossings)
+    _close(fractions, crossings, lattice)
     unknown = np.full(len(crossings), np.nan, np.float32)
-    found = triangulate(lattice.labels, crossings, _by_axis(half, crossings), unknown)
-    cut = _beyond(found.points, lattice)
-    return _placed(found, smoothed(found.points, found.faces, cut, smoothing), cut, lattice)
+    found = triangulate(lattice.labels, crossings, fractions, unknown)
+    return _placed(found, found.points, _beyond(found.points, lattice), lattice)
 
 
-def _by_axis(
-    values: NDArray[np.float32], crossings: Crossings
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def _close(fractions: Fractions, crossings: Crossings, lattice: Lattice) -> None:
+    """Put what leaves the image on the outer face of its border voxels, in place."""
+    strides = np.cumprod((1, *crossings.shape[:2]))
+    for axis, (along, starts) in enumerate(zip(fractions, crossings.starts, strict=True)):
+        index = starts // strides[axis] % crossings.shape[axis]
+        along[(index < lattice.first[axis]) | (index >= lattice.last[axis])] = 0.5
+
+
+def _by_axis(values: NDArray[np.float32], crossings: Crossings) -> Fractions:
     first = len(crossings.starts[0])
     second = first + len(crossings.starts[1])
     return values[:first], values[first:second], values[second:]
