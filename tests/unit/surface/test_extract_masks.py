@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 from tomosurf.data.geometry import Geometry
-from tomosurf.data.mesh import SurfaceMesh
-from tomosurf.errors import ConfigError
 from tomosurf.surface.extract import extract
-from tomosurf.surface.mask import WindowedSinc
 from tomosurf.surface.measure import measure
 from tomosurf.testing.phantoms import Ball
 from tomosurf.testing.segmentations import segmentation_of
@@ -16,16 +13,11 @@ GRID = Geometry((40, 36, 30), np.diag([0.9, 0.9, 1.2, 1.0]))
 BALL = Ball((17.0, 15.0, 17.0), 11.0)
 
 
-def mesh_of(smoothing: WindowedSinc | None = None) -> SurfaceMesh:
-    return extract(segmentation_of([BALL], GRID, with_margins=False), smoothing=smoothing).meshes[0]
-
-
-def test_smoothing_takes_the_stairs_off_and_keeps_the_volume() -> None:
-    stairs, smooth = mesh_of(WindowedSinc(iterations=0)), mesh_of()
-    distance = [np.abs(BALL.signed_distance(mesh.vertices)).mean() for mesh in (stairs, smooth)]
-    assert distance[1] < 0.75 * distance[0]
-    assert measure(smooth).area_mm2 < 0.95 * measure(stairs).area_mm2
-    assert measure(smooth).volume_mm3 == pytest.approx(BALL.volume, rel=0.01)
+def test_the_stairs_go_and_the_volume_stays() -> None:
+    mesh = extract(segmentation_of([BALL], GRID, with_margins=False)).meshes[0]
+    assert np.abs(BALL.signed_distance(mesh.vertices)).mean() < 0.1 * 0.9  # stairs: 0.2 voxels
+    assert measure(mesh).area_mm2 == pytest.approx(4 * np.pi * 11.0**2, rel=0.02)
+    assert measure(mesh).volume_mm3 == pytest.approx(BALL.volume, rel=0.005)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -60,10 +52,4 @@ def test_a_single_voxel_is_found() -> None:
     geometry = Geometry(labels.shape, np.eye(4))
     mesh = extract(Segmentation(geometry, labels, (segment(300),))).meshes[0]
     assert measure(mesh).closed
-    assert np.abs(mesh.vertices - [4, 0, 3]).max() <= 0.5
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    for wrong in ({"iterations": -1}, {"pass_band": 0.0}, {"pass_band": 2.5}):
-        with pytest.raises(ConfigError):
-            WindowedSinc(**wrong)
+    assert np.abs(mesh.vertices - [4, 0, 3]).max() < 1
