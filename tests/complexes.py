@@ -6,6 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.data.complex import SurfaceComplex
+from tomosurf.data.geometry import Geometry
+from tomosurf.data.segmentation import Segmentation
+from tomosurf.surface.extract import extract_complexes
+from tomosurf.testing.segmentations import segment
 
 
 def ball(radius: float = 20.0, rings: int = 48) -> SurfaceComplex:
@@ -28,29 +32,12 @@ def ball(radius: float = 20.0, rings: int = 48) -> SurfaceComplex:
     return SurfaceComplex(vertices, triangles, np.tile(np.array([[1, 0]], np.uint16), (len(triangles), 1)))
 
 
-def walls_of(labels: NDArray[np.integer], smooth: int = 8) -> SurfaceComplex:
-    """The walls of a label map by VTK's surface nets, one vertex a boundary cell, shared by all labels."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonDataModel import vtkImageData
-    from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D
-
-    image = vtkImageData()
-    image.SetDimensions(*labels.shape)
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(labels.T).reshape(-1).astype(np.int16)))
-    nets = vtkSurfaceNets3D()
-    nets.SetInputData(image)
-    for n, label in enumerate(np.unique(labels)[1:]):
-        nets.SetValue(n, float(label))
-    nets.SetNumberOfIterations(smooth)
-    nets.SetOutputMeshTypeToTriangles()
-    nets.Update()
-    surface = nets.GetOutput()
-    vertices = vtk_to_numpy(surface.GetPoints().GetData()).astype(np.float64)
-    faces = vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int32)
-    sides = vtk_to_numpy(surface.GetCellData().GetArray("BoundaryLabels")).astype(np.uint16)
-    turned = sides[:, 0] < sides[:, 1]
-    sides[turned], faces[turned] = sides[turned][:, ::-1], faces[turned][:, ::-1]
-    return SurfaceComplex(vertices, faces, sides)
+def walls_of(labels: NDArray[np.integer]) -> SurfaceComplex:
+    """The walls of a label map of 1 mm voxels, all labels contoured at once."""
+    segments = tuple(segment(label) for label in range(1, int(labels.max()) + 1))
+    grid = Geometry((labels.shape[0], labels.shape[1], labels.shape[2]), np.eye(4))
+    (walls,) = extract_complexes(Segmentation(grid, np.asfortranarray(labels), segments))
+    return walls
 
 
 def three_parts(size: int = 24) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def training(**changes: object) -> TrainingConfig:
     """A run of a few seconds on the CPU."""
     values: dict[str, object] = {
         "seed": 3,
-        "validation_cases": 2,
+        "folds": 3,
         "steps": 60,
         "warmup_steps": 5,
         "batch_size": 2,

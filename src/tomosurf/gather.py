@@ -10,6 +10,7 @@ from typing import Any
 
 from tomosurf import __version__
 from tomosurf.config import Protocol
+from tomosurf.data.adjacency import Adjacency
 from tomosurf.data.case import Case, InputFile
 from tomosurf.data.face import Face, FacePolicy
 from tomosurf.data.mesh import Reliability, Scene, SurfaceMesh
@@ -40,6 +41,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
     reliability: dict[str, Reliability] = {}
     losses: list[Loss] = []
     faces: list[Face] = []
+    adjacency: list[Adjacency] = []
     may_be_cut: set[str] = set()
     most_error: dict[str, float] = {}
     names = _names(case.volumes, results)
@@ -49,6 +51,10 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         by_label = {segment.label - top: segment for segment in renamed.segments}
         segmentations.append(renamed)
         faces += [replace(face, segment=renaming[face.segment]) for face in scene.faces]
+        adjacency += [
+            replace(pair, first=renaming[pair.first], second=renaming[pair.second])
+            for pair in scene.adjacency
+        ]
         losses += [replace(loss, segment=renaming[loss.segment]) for loss in scene.losses]
         described = describe(scene, segmentation, volumes.get(segmentation.series))
         own = [replace(mesh, segment=by_label[mesh.segment.label]) for mesh in described.meshes]
@@ -59,7 +65,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         top = max((segment.label for segment in renamed.segments), default=top)
     geometry = case.volumes[0].geometry if case.volumes else None
     budgets = dict.fromkeys(budget for protocol, _, _ in results for budget in protocol.budgets)
-    gathered = Scene(tuple(meshes), geometry, tuple(losses), tuple(faces))
+    gathered = Scene(tuple(meshes), geometry, tuple(losses), tuple(faces), tuple(adjacency))
     return replace(
         case,
         segmentations=tuple(segmentations),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.data.adjacency import Adjacency
 from tomosurf.data.budget import ErrorBudget
 from tomosurf.data.face import Face
 from tomosurf.data.geometry import Geometry
@@ -118,6 +119,7 @@ def save_scene(scene: Scene, path: Path) -> Path:
     losses = [loss.as_dict() for loss in scene.losses]
     meta: dict[str, Any] = {"meshes": entries, "geometry": None, "losses": losses}
     meta["faces"] = [face.as_dict() for face in scene.faces]
+    meta["adjacency"] = [pair.as_dict() for pair in scene.adjacency]
     if scene.geometry is not None:
         meta["geometry"] = {"shape": list(scene.geometry.shape), **_geometry_meta(scene.geometry)}
         arrays["affine"] = scene.geometry.affine
@@ -140,7 +142,8 @@ def load_scene(path: Path) -> Scene:
     grid = meta["geometry"]
     geometry = None if grid is None else _geometry(grid, tuple(grid["shape"]), arrays["affine"])
     losses = tuple(Loss.from_dict(loss) for loss in meta["losses"])
-    return Scene(meshes, geometry, losses, tuple(Face(**face) for face in meta["faces"]))
+    faces = tuple(Face(**face) for face in meta["faces"])
+    return Scene(meshes, geometry, losses, faces, tuple(Adjacency(**pair) for pair in meta["adjacency"]))
 
 
 def _geometry_meta(geometry: Geometry) -> dict[str, str]:

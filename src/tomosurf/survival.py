@@ -59,16 +59,22 @@ def lost_between(before: Segmentation, after: Segmentation, stage: Stage = "clea
 
 
 def lost_to_surfaces(segmentation: Segmentation, scene: Scene, stage: Stage = "surface") -> tuple[Loss, ...]:
-    """From the label map to the surfaces made of it: whose voxel centres lie no longer inside, or inside one."""
+    """From the label map to the surfaces made of it: whose voxel centres lie no longer inside, or inside one.
+
+    A structure without a surface has lost all its pieces.
+    """
     meshes = {mesh.segment.label: mesh for mesh in scene.meshes}
     losses: list[Loss] = []
     for label, box in _boxes(segmentation).items():
         mesh = meshes.get(label)
         segment = next((s for s in segmentation.segments if s.label == label), None)
-        if mesh is not None and segment is not None:
+        if segment is not None:
             grid = segmentation.geometry.cropped(_start(box), _shape(box))
             was = _Mask(segmentation.labels[box] == label, grid)
-            losses += _compare(was, _inside(mesh, segmentation.geometry, box), segment.name, stage)
+            now = _Mask(np.zeros_like(was.inside), grid)
+            if mesh is not None:
+                now = _inside(mesh, segmentation.geometry, box)
+            losses += _compare(was, now, segment.name, stage)
     return tuple(losses)
 
 

@@ -1,10 +1,10 @@
 """Is confidence honest: of the vertices that say 1 mm or better, how many lie within 1 mm of the reference surface?
 
-Only cases that a model was never trained on count: for the model that ships the held-out part of its seeded split,
-for ``--folds DIR`` those that each fold names. A fold is a sub-folder of DIR with a model (model.yaml and weights)
-and a ``metrics.json`` whose ``held_out_cases`` lists the names.
+Only cases that a model was never trained on count, and the model that ships saw all of them. So the folds answer:
+a fold is a sub-folder of ``--folds DIR`` with a model (model.yaml and weights) and a ``metrics.json`` whose
+``held_out_cases`` lists the names, as ``tomosurf train --folds 5`` writes them.
 
-``python -m tests.benchmarks.confidence [--data FOLDER] [--folds DIR] [--json]``
+``python -m tests.benchmarks.confidence --folds DIR [--data FOLDER] [--json]``
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.benchmarks.harness import Figure, main
-from tomosurf import resources
 from tomosurf.config import NetworkMethod
 from tomosurf.pipeline import clean_up
 from tomosurf.refine.refine import refine
@@ -29,8 +28,7 @@ from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.surface.describe import describe
 from tomosurf.surface.extract import extract
-from tomosurf.train.config import load_training
-from tomosurf.train.decathlon import LabelledCase, read_cases, split
+from tomosurf.train.decathlon import LabelledCase, read_cases
 from tomosurf.validate.mesh_distance import distances_to, surface_of_mask
 
 NEAR_MM = 1.0
@@ -44,14 +42,6 @@ class Model:
 
     folder: Path
     unseen: tuple[LabelledCase, ...]
-
-
-def shipped(cases: dict[str, LabelledCase]) -> list[Model]:
-    """The model that ships, with the cases that its training configuration held out."""
-    config = load_training(resources.folder("configs") / "training" / "mr-hippocampus.yaml")
-    _, held_out = split(list(cases), config.validation_cases, config.seed)
-    folder = resources.folder("configs") / "models" / "mr-hippocampus"
-    return [Model(folder, tuple(cases[name] for name in held_out))]
 
 
 def folds(root: Path, cases: dict[str, LabelledCase]) -> list[Model]:
@@ -109,7 +99,7 @@ def figures(models: Sequence[Model]) -> Sequence[Figure]:
 def _models() -> list[Model]:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--data", type=Path, default=None)
-    parser.add_argument("--folds", type=Path, default=None)
+    parser.add_argument("--folds", type=Path, required=True)
     own, rest = parser.parse_known_args()
     sys.argv[1:] = rest
     shared = os.environ.get("TOMOSURF_SHARED_DATA")
@@ -117,7 +107,7 @@ def _models() -> list[Model]:
     if data is None:
         raise SystemExit("name the data set with --data, or set TOMOSURF_SHARED_DATA")
     cases = {case.name: case for case in read_cases(data, "MR")}
-    return folds(own.folds, cases) if own.folds else shipped(cases)
+    return folds(own.folds, cases)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def masked(
     segmentation: Segmentation, label: int, margin: Margin
 ) -> tuple[NDArray[np.uint8], Callable[[NDArray[Any]], NDArray[Any]]]:
     """The label's mask on its margin's box, and how the box's indices map to LPS mm."""
-    start = np.round(GRID.to_index([margin.geometry.origin])[0]).astype(int)
+    start = np.round(segmentation.geometry.to_index([margin.geometry.origin])[0]).astype(int)
     box = tuple(slice(a, a + n) for a, n in zip(start, margin.geometry.shape, strict=True))
     return (segmentation.labels[box] == label).astype(np.uint8), margin.geometry.to_world
 

@@ -23,10 +23,11 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The two-ball model, trained on the CPU for a few seconds."""
     from tests.two_balls import training, write_data, write_training
-    from tomosurf.train.__main__ import train
+    from tomosurf.progress import silent
+    from tomosurf.train.run import Wanted, train
 
     folder = tmp_path_factory.mktemp("two-balls")
     data = write_data(folder / "data")
     config = write_training(folder / "training.yaml", training())
-    metrics = train(config, data, folder / "model", "cpu")
+    metrics = train(config, data, folder / "model", Wanted("cpu", fold=0), silent)
     return Trained(data, config, folder / "model", metrics)

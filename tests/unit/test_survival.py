@@ -12,6 +12,7 @@ from tomosurf.config import RefineRule
 from tomosurf.data.case import Case
 from tomosurf.data.finding import Finding
 from tomosurf.data.geometry import Geometry
+from tomosurf.data.mesh import Scene
 from tomosurf.data.segmentation import Margin, Segmentation
 from tomosurf.qc.survival import check
 from tomosurf.refine.refine import refine
@@ -309,3 +310,11 @@ def test_what_one_margin_takes_from_another_is_a_loss_of_the_label_map() -> None
     found = Segmentation(geometry, labels, (own,), {1: Margin(geometry, margin.values)})
     losses = lost_to_labels(found)
     assert [(loss.kind, loss.count) for loss in losses] == [("vanished", 1)]
+
+
+def test_a_structure_without_a_surface_has_lost_everything() -> None:
+    geometry = grid(1.0)
+    labels = (margin_of(Union((BIG, THREE_VOXELS)), geometry).values > 0).astype(np.uint8, order="F")
+    found = Segmentation(geometry, labels, (segment(1, "thing"),))
+    losses = lost_to_surfaces(found, Scene(()))
+    assert [(loss.kind, loss.count, loss.remaining) for loss in losses] == [("vanished", 2, 0)]

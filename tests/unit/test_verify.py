@@ -173,8 +173,9 @@ def test_files_that_are_no_longer_made_or_came_anew_are_found(tmp_path: Path) ->
     }
 
 
-def test_a_case_of_balls_differs_from_what_its_protocol_makes(tmp_path: Path) -> None:
-    case = replace(ball_case(5.0), identity=IDENTITY)
+def test_a_surface_that_its_protocol_does_not_make_is_found(tmp_path: Path) -> None:
+    case, other = ball_case(5.0), ball_case(5.2)
+    case = replace(case, identity=IDENTITY, scene=other.scene, measurements=other.measurements)
     write(case, tmp_path)
     assert grid().shape == case.volumes[0].geometry.shape
-    assert not rebuild(tmp_path / IDENTITY).ok  # its surface is the distance's, not the threshold's
+    assert rebuild(tmp_path / IDENTITY).problems == ("meshes/bright.stl came out differently",)

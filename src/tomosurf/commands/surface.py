@@ -88,6 +88,7 @@ def execute(arguments: Namespace, console: Console) -> int:
             "printable": printable,
             "findings": [finding.as_dict() for finding in case.findings],
             "faces": [face.as_dict() for face in case.scene.faces],
+            "adjacency": [pair.as_dict() for pair in case.scene.adjacency],
         }
     )
     for budget, part in document.items():

@@ -11,9 +11,9 @@ from tomosurf.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """Distances between two surfaces in mm, both ways, the larger of the two each time.
+    """Distances between two surfaces in mm; ``mean_mm`` and ``p95_mm`` weigh by area.
 
-    ``mean_mm`` and ``p95_mm`` weigh by area; ``max_mm`` is a bound that no point of either surface exceeds.
+    Of two meshes they are taken both ways, the larger each time, and ``max_mm`` bounds every point of either.
     """
 
     mean_mm: float

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from tomosurf.data.adjacency import Adjacency
 from tomosurf.data.case import InputFile, SeriesChoice
 from tomosurf.data.face import Face
 from tomosurf.data.finding import Finding
@@ -167,6 +168,7 @@ class Manifest:
     outputs: tuple[Artifact, ...]
     environment: Environment
     faces: tuple[Face, ...]
+    adjacency: tuple[Adjacency, ...]
     schema_version: int = SCHEMA_VERSION
     statement: str = field(default=STATEMENT)
 
@@ -209,6 +211,7 @@ _SECTIONS: Mapping[str, type] = MappingProxyType(
         "notices": Notice,
         "outputs": Artifact,
         "faces": Face,
+        "adjacency": Adjacency,
     }
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.data.adjacency import Adjacency
 from tomosurf.data.arrays import frozen
 from tomosurf.data.budget import ErrorBudget
 from tomosurf.data.face import Face
@@ -111,10 +112,12 @@ class Scene:
     """All surfaces of one case, in one frame of reference, in the order of their labels.
 
     ``losses`` is what of their structures was lost between the segmenter and here; ``faces`` says which structures
-    show a face, or may, and what was done about it (one that was withheld has no mesh).
+    show a face, or may, and what was done about it (one that was withheld has no mesh). ``adjacency`` says which
+    structures share a wall.
     """
 
     meshes: tuple[SurfaceMesh, ...]
     geometry: Geometry | None = None
     losses: tuple[Loss, ...] = ()
     faces: tuple[Face, ...] = ()
+    adjacency: tuple[Adjacency, ...] = ()

@@ -25,8 +25,8 @@ _UNNAMED = re.compile(r"label_\d+")
 LARGEST_CM2 = 380.0
 """Area of the ellipse in the box around a head's largest section; larger sections are trunks."""
 
-LEAST_CM2 = 60.0
-"""The same of a newborn's head, less a tenth; a stack of smaller sections is an arm."""
+LEAST_CM2 = 80.0
+"""The same of a head's largest section at least: a newborn's at term has 86 (95 x 115 mm); smaller is an arm."""
 
 SMALL_CM2 = 40.0
 """Sections smaller than this may have any form: domes, noses, chins."""

@@ -85,6 +85,7 @@ def manifest_of(
         outputs=tuple(sorted(artifacts, key=lambda artifact: artifact.path)),
         environment=_environment(case.segmentations),
         faces=case.scene.faces,
+        adjacency=case.scene.adjacency,
     )
 
 

@@ -28,9 +28,9 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     """How far a fresh surface is from the boundary that its segmentation describes, and what that can't know.
 
     With a margin: the distance of every vertex and every triangle's middle from the margin's zero level, and how
-    far interpolation between voxels can be wrong there. Without: the distance from the middles of the lattice edges
-    on which the mask changes, and half an edge. Mean and 95th percentile weigh by area; the flat patch where the
-    image ends stands for no boundary and doesn't count.
+    far interpolation between voxels can be wrong there. Without: the distance from the faces between voxels
+    where the mask changes, and what lattice edges leave open. Mean and 95th percentile weigh by area; the flat
+    patch where the image ends stands for no boundary and doesn't count.
     """
     margin = segmentation.margins.get(mesh.segment.label)
     points, weights = _points(mesh)

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.data.adjacency import Adjacency
 from tomosurf.data.complex import SurfaceComplex
-from tomosurf.data.mesh import Scene, SurfaceMesh
+from tomosurf.data.mesh import Scene
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.progress import Progress, silent
 from tomosurf.surface.crossings import Crossings, find_crossings
 from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, lattices_of
-from tomosurf.surface.mask_field import Fractions, mask_fractions
+from tomosurf.surface.mask_field import mask_fractions
 from tomosurf.surface.triangulate import Triangulation, triangulate
 
 
@@ -27,26 +28,38 @@ def extract(segmentation: Segmentation, progress: Progress = silent) -> Scene:
 
 
 def scene_of(segmentation: Segmentation, complexes: tuple[SurfaceComplex, ...]) -> Scene:
-    """The mesh of each segment that has a surface in one of the complexes, in the order of labels."""
+    """The mesh of each segment that has a surface in one of the complexes, in order, and who touches whom."""
     owners = {label: complex_ for complex_ in complexes for label in complex_.labels}
-    meshes: list[SurfaceMesh] = []
-    for segment in sorted(segmentation.segments, key=lambda segment: segment.label):
-        if segment.label in owners:
-            meshes.append(owners[segment.label].mesh(segment))
-    return Scene(tuple(meshes), segmentation.geometry)
+    segments = sorted(segmentation.segments, key=lambda segment: segment.label)
+    meshes = tuple(owners[s.label].mesh(s) for s in segments if s.label in owners)
+    names = {segment.label: segment.name for segment in segments}
+    touching = sorted(pair for complex_ in complexes for pair in _shared_areas(complex_))
+    adjacency = tuple(Adjacency(names[first], names[second], area) for first, second, area in touching)
+    return Scene(meshes, segmentation.geometry, adjacency=adjacency)
+
+
+def _shared_areas(walls: SurfaceComplex) -> list[tuple[int, int, float]]:
+    """(smaller label, larger label, mm2) of each wall between two segments."""
+    between = walls.sides[:, 1] > 0
+    a, b, c = (walls.vertices[corner] for corner in walls.faces[between].T)
+    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    pairs, which = np.unique(walls.sides[between], axis=0, return_inverse=True)
+    sums = np.bincount(which.reshape(-1), areas, len(pairs))
+    return [(int(small), int(large), float(area)) for (large, small), area in zip(pairs, sums, strict=True)]
 
 
 def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -> tuple[SurfaceComplex, ...]:
     """All walls of a segmentation: one complex for each lattice that its margins lie on, one for mere masks.
 
-    A wall runs where the margins of the two labels beside it pull equally; the label map's stairs never enter.
-    Segments without a margin (an imported mask), or whose margin is nowhere inside (a structure that slips
-    through a coarser grid), get walls as smooth as their mask bears out, within half a voxel of its boundary.
+    A wall runs where the margins of the two labels beside it balance; the label map's stairs never enter. Segments
+    without a margin (an imported mask), or whose margin is nowhere inside (a structure that slips through a
+    coarser grid), get the walls that :func:`~tomosurf.surface.mask_field.mask_fractions` finds in the mask.
 
-    Every label's surface is closed, also after its vertices are rounded to float32 and merged where equal, and is
-    wound outwards for every affine. Where a structure reaches the end of the image the surface closes on the
-    outer face of the border voxels (those of the margin's grid), and ``fov_cut`` (uint8) is 1 there. ``slope``
-    (float32) is the margin's change per mm across the wall, NaN where unknown.
+    Every label's surface is closed, and wound outwards for every affine. Where a structure reaches the end of the
+    image the surface closes on the outer face of the border voxels (those of the margin's grid), and ``fov_cut``
+    (uint8) is 1 there. ``slope`` (float32) is the margin's change per mm across the wall, NaN where unknown.
+
+    Memory beside the segmentation: a label volume cropped to what is labelled, and about 150 bytes a triangle.
 
     Raises:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
@@ -64,47 +77,40 @@ def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -
 def _walls(lattice: Lattice) -> SurfaceComplex:
     """The complex of one lattice."""
     crossings = find_crossings(lattice.labels)
+    closing = _closing(crossings, lattice)
     if lattice.margins:
         pulls = pulls_of(lattice, crossings)
-        found = triangulate(lattice.labels, crossings, _by_axis(pulls.fractions(), crossings), pulls.slope)
-        cut = _beyond(found.points, lattice)
-        cut[: len(crossings)] |= np.isnan(pulls.lower + pulls.upper)
-        return _placed(found, found.points, cut, lattice)
-    fractions = mask_fractions(lattice.labels, lattice.geometry.affine, crossings)
-    _close(fractions, crossings, lattice)
-    unknown = np.full(len(crossings), np.nan, np.float32)
-    found = triangulate(lattice.labels, crossings, fractions, unknown)
-    return _placed(found, found.points, _beyond(found.points, lattice), lattice)
-
-
-def _close(fractions: Fractions, crossings: Crossings, lattice: Lattice) -> None:
-    """Put what leaves the image on the outer face of its border voxels, in place."""
-    strides = np.cumprod((1, *crossings.shape[:2]))
-    for axis, (along, starts) in enumerate(zip(fractions, crossings.starts, strict=True)):
-        index = starts // strides[axis] % crossings.shape[axis]
-        along[(index < lattice.first[axis]) | (index >= lattice.last[axis])] = 0.5
-
-
-def _by_axis(values: NDArray[np.float32], crossings: Crossings) -> Fractions:
+        along, slope = pulls.fractions(), pulls.slope
+        closing |= np.isnan(pulls.lower + pulls.upper)
+    else:
+        along = np.concatenate(mask_fractions(lattice.labels, lattice.geometry.affine, crossings))
+        slope = np.full(len(crossings), np.nan, np.float32)
+    along[closing] = 0.5
     first = len(crossings.starts[0])
     second = first + len(crossings.starts[1])
-    return values[:first], values[first:second], values[second:]
+    by_axis = (along[:first], along[first:second], along[second:])
+    found = triangulate(lattice.labels, crossings, by_axis, slope)
+    cut = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
+    cut[: len(crossings)] |= closing
+    return _placed(found, cut, lattice)
 
 
-def _beyond(points: NDArray[np.float64], lattice: Lattice) -> NDArray[np.bool_]:
-    """Which points lie outside the outermost voxel centres of the image."""
-    beyond: NDArray[np.bool_] = np.any((points < lattice.first) | (points > lattice.last), axis=1)
-    return beyond
+def _closing(crossings: Crossings, lattice: Lattice) -> NDArray[np.bool_]:
+    """Which crossings lie between a voxel and the end of the image."""
+    ni, nj, _ = crossings.shape
+    closing = []
+    for axis, starts in enumerate(crossings.starts):
+        place = (starts % ni, starts // ni % nj, starts // (ni * nj))[axis]
+        closing.append((place < lattice.first[axis]) | (place >= lattice.last[axis]))
+    return np.concatenate(closing)
 
 
-def _placed(
-    found: Triangulation, points: NDArray[np.float64], cut: NDArray[np.bool_], lattice: Lattice
-) -> SurfaceComplex:
+def _placed(found: Triangulation, cut: NDArray[np.bool_], lattice: Lattice) -> SurfaceComplex:
     """Walls in index space as a complex in LPS mm, wound outwards whatever the affine's handedness."""
     faces = found.faces
     if not lattice.geometry.is_right_handed:
         faces = np.ascontiguousarray(faces[:, ::-1])
-    pinched = np.zeros(len(points), np.uint8)
+    pinched = np.zeros(len(found.points), np.uint8)
     pinched[found.pinches] = 1
     data: dict[str, NDArray[Any]] = {"fov_cut": cut.view(np.uint8), "slope": found.values, "pinched": pinched}
-    return SurfaceComplex(lattice.geometry.to_world(points), faces, found.sides, data)
+    return SurfaceComplex(lattice.geometry.to_world(found.points), faces, found.sides, data)

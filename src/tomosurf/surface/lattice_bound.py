@@ -12,6 +12,8 @@ Field = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 REACH = 2
 """Voxels around a point within which a change from inside to outside is looked for."""
+STRIDE = 0.125
+"""Voxels between looks along a field's slope for its zero level."""
 
 
 @numba.njit(cache=True)
@@ -19,10 +21,11 @@ def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
     """For points (n, 3) in index coordinates: (n, 2) mm from the field's zero level, and what the field can't know.
 
     ``field`` is above zero inside and padded with what is outside; ``affine`` (3, 3) takes index steps to mm. The
-    first number is the field's value, interpolated between eight voxels, by its slope there. The second bounds
-    how far interpolation can be wrong: in a field that bends once between voxels by a quarter of the sum of second
-    differences at both ends, along each axis; a smooth one is wrong by a quarter of that. Where a slope is too
-    flat for either, the lattice's edges that change sides bound both (:func:`errors_in_mask`).
+    first number is the way along the field's slope, interpolated between eight voxels, to where it is zero. The
+    second bounds how far interpolation can be wrong: in a field that bends once between voxels by a quarter of the
+    sum of second differences at both ends, along each axis; a smooth one is wrong by a quarter of that. Where a
+    slope is too flat for that, the lattice's edges that change sides bound the sum of both
+    (:func:`errors_in_mask`).
     """
     found = errors_in_mask(points, field, affine)
     steps = np.linalg.inv(affine)
@@ -38,7 +41,64 @@ def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
         slope = math.sqrt(slope)
         if slope > 0 and (abs(value) + bend) / slope < found[n, 0] + found[n, 1]:
             found[n, 0], found[n, 1] = abs(value) / slope, bend / slope
+        if slope > 0 and value != 0:
+            _keep_the_sum(found[n], _to_zero(field, affine, points[n], gradient, value))
     return found  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True)
+def _keep_the_sum(found: NDArray[np.float64], distance: float) -> None:
+    """Put a measured distance in the place of an estimated one, and what it is less by to what can't be known."""
+    if distance != np.inf:
+        found[1] = max(found[0] + found[1] - distance, 0.0)
+        found[0] = distance
+
+
+@numba.njit(cache=True)
+def _to_zero(
+    field: Field, affine: Matrix, point: NDArray[np.float64], gradient: NDArray[np.float64], value: float
+) -> float:
+    """How far in mm a point is from the zero level along the field's slope, either way; infinity: not within REACH.
+
+    ``gradient`` is the change per voxel at the point; the way goes along it in index coordinates.
+    """
+    longest = math.sqrt(gradient[0] ** 2 + gradient[1] ** 2 + gradient[2] ** 2)
+    best = np.inf
+    at = np.empty(3)
+    for sign in (-1.0, 1.0):
+        step = sign * STRIDE / longest
+        for stride in range(1, int(REACH / STRIDE) + 1):
+            for axis in range(3):
+                at[axis] = point[axis] + stride * step * gradient[axis]
+            if (_interpolated(field, at) > 0) == (value > 0):
+                continue
+            near, far = (stride - 1) * step, stride * step
+            for _ in range(12):
+                middle = (near + far) / 2
+                for axis in range(3):
+                    at[axis] = point[axis] + middle * gradient[axis]
+                if (_interpolated(field, at) > 0) == (value > 0):
+                    near = middle
+                else:
+                    far = middle
+            best = min(best, _length(affine, far * gradient[0], far * gradient[1], far * gradient[2]))
+            break
+    return best
+
+
+@numba.njit(cache=True)
+def _interpolated(field: Field, point: NDArray[np.float64]) -> float:
+    """The field between its eight nearest voxels; beyond the outermost ones, as the outermost cell goes on."""
+    i = min(max(math.floor(point[0]), 0), field.shape[0] - 2)
+    j = min(max(math.floor(point[1]), 0), field.shape[1] - 2)
+    k = min(max(math.floor(point[2]), 0), field.shape[2] - 2)
+    x, y, z = point[0] - i, point[1] - j, point[2] - k
+    value = 0.0
+    for corner in range(8):
+        at_i, at_j, at_k = corner & 1, (corner >> 1) & 1, corner >> 2
+        weight = (x if at_i else 1 - x) * (y if at_j else 1 - y) * (z if at_k else 1 - z)
+        value += weight * float(field[i + at_i, j + at_j, k + at_k])
+    return value
 
 
 @numba.njit(cache=True)
@@ -47,7 +107,8 @@ def errors_in_mask(points: Matrix, field: Field, affine: Matrix) -> Matrix:
 
     Any boundary that puts every voxel of ``field`` on its side (inside is above zero) crosses each lattice edge
     whose ends differ: it is no farther from a point than the edge's middle and half the edge together. The edge is
-    chosen for which the sum of both is least.
+    chosen for which that is least; of it, the first number is the distance from the voxel face across the edge,
+    where the mask draws its boundary, and the second the rest.
     """
     found = np.empty((len(points), 2))
     for n in range(len(points)):
@@ -84,7 +145,19 @@ def _nearest_crossing(
                     half = _length(affine, float(a - i), float(b - j), float(c - k)) / 2
                     if away + half < least:
                         least = away + half
-                        found[0], found[1] = away, half
+                        x = _past(point[0] - (i + a) / 2, axis == 0)
+                        y = _past(point[1] - (j + b) / 2, axis == 1)
+                        z = _past(point[2] - (k + c) / 2, axis == 2)
+                        found[0] = min(_length(affine, x, y, z), least)
+                        found[1] = least - found[0]
+
+
+@numba.njit(cache=True, inline="always")
+def _past(step: float, across: bool) -> float:
+    """What of a step from a voxel face's middle lies across the face, or beyond its rim."""
+    if across:
+        return step
+    return max(abs(step) - 0.5, 0.0)
 
 
 @numba.njit(cache=True, inline="always")

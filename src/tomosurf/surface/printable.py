@@ -16,6 +16,13 @@ from tomosurf.surface.measure import measure
 from tomosurf.surface.thickness import vertex_normals, wall_thickness
 from tomosurf.surface.tree import tree_of
 
+STEEP = 0.1
+"""Squared sine of the angle between wall and free surface below which a vertex can't slide along the latter."""
+
+
+TRIES = 4
+"""How often walls are sunk deeper where the narrowest gap came out narrower than asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrintCheck:
@@ -34,10 +41,13 @@ class PrintCheck:
 
 
 def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMesh, ...]:
-    """The same parts with every shared wall moved inwards on both sides, by half of ``clearance_mm`` each.
+    """The same parts with every shared wall moved inwards on both sides, by half of ``clearance_mm`` at least.
+
+    The narrowest gap decides: walls sink deeper until it is ``clearance_mm``, or ``TRIES`` times.
 
     A vertex on a wall moves so that it sinks by that much below each of its walls with other parts and slides along
-    the part's free surface, which stays where it was. Measure what came out with :func:`print_check`.
+    the part's free surface, which stays where it was; where both meet at a shallow angle it just sinks. Measure
+    what came out with :func:`print_check`.
 
     Raises:
         ConfigError: the clearance is below zero or no number.
@@ -49,7 +59,27 @@ def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMe
     surfaces = complex_of(meshes)
     walls = {frozenset(face) for face in np.sort(surfaces.faces[surfaces.sides[:, 1] > 0], axis=1).tolist()}
     places = {tuple(vertex): n for n, vertex in enumerate(surfaces.vertices.tolist())}
-    return tuple(_sunk(mesh, walls, places, clearance_mm / 2) for mesh in meshes)
+    depth = clearance_mm / 2
+    for _ in range(TRIES):
+        parts = tuple(_sunk(mesh, walls, places, depth) for mesh in meshes)
+        narrowest = min(_gaps(parts))
+        if narrowest >= clearance_mm or narrowest == 0:
+            break
+        depth *= 1.01 * clearance_mm / narrowest
+    return parts
+
+
+def _gaps(meshes: Sequence[SurfaceMesh]) -> list[float]:
+    """For each mesh the least distance to any other one, from vertices and points spread over the area."""
+    trees = [tree_of(mesh.vertices, mesh.faces) for mesh in meshes]
+    gaps = []
+    for number, mesh in enumerate(meshes):
+        points = np.concatenate([mesh.vertices, samples(trees[number].corners)])
+        others = [tree for other, tree in enumerate(trees) if other != number]
+        gaps.append(
+            min((float(np.sqrt(squared_distances(points, tree).min())) for tree in others), default=np.inf)
+        )
+    return gaps
 
 
 def _sunk(
@@ -69,27 +99,16 @@ def _sunk(
     along = np.einsum("ij,ij->i", inner, outer)[:, None]
     ways = inner - along * outer
     squares = np.einsum("ij,ij->i", ways, ways)[:, None]
-    moved = np.divide(-depth * ways, squares, out=np.zeros_like(ways), where=squares > 0.05)
+    moved = np.divide(-depth * ways, squares, out=-depth * inner, where=squares > STEEP)
     return replace(mesh, vertices=mesh.vertices + moved)
 
 
 def print_check(meshes: Sequence[SurfaceMesh]) -> tuple[PrintCheck, ...]:
     """One entry a part: soundness, self-intersections found exactly, thinnest wall and narrowest gap."""
-    trees = [tree_of(mesh.vertices, mesh.faces) for mesh in meshes]
     checks = []
-    for number, mesh in enumerate(meshes):
+    for mesh, gap in zip(meshes, _gaps(meshes), strict=True):
         measured = measure(mesh)
-        points = np.concatenate([mesh.vertices, samples(trees[number].corners)])
-        others = [tree for other, tree in enumerate(trees) if other != number]
-        gaps = [float(np.sqrt(squared_distances(points, tree).min())) for tree in others]
-        thickness = wall_thickness(mesh)
-        checks.append(
-            PrintCheck(
-                measured.closed,
-                measured.manifold,
-                len(self_intersections(mesh.vertices, mesh.faces)),
-                float(thickness.min(initial=np.inf)),
-                min(gaps, default=float("inf")),
-            )
-        )
+        thinnest = float(wall_thickness(mesh).min(initial=np.inf))
+        crossings = len(self_intersections(mesh.vertices, mesh.faces))
+        checks.append(PrintCheck(measured.closed, measured.manifold, crossings, thinnest, gap))
     return tuple(checks)

@@ -1,7 +1,7 @@
 """Random changes of a whole batch on its device.
 
-Changing a batch at a time costs about as much as one training step's first layer; one image at a time, as
-MONAI's transforms work, would leave a GPU idle for most of a run on images this small.
+Changing a batch at a time costs a few per cent of a training step; one image at a time, as MONAI's transforms work,
+would leave a GPU idle for most of a run on images this small (docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -9,39 +9,45 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn.functional import affine_grid, avg_pool3d, grid_sample, interpolate, one_hot
+from torch.nn.functional import affine_grid, avg_pool3d, grid_sample, interpolate
 
 from tomosurf.train.config import Augmentation
 
 COARSE = 5
 """Control points along each axis of the random smooth fields."""
 
+COARSER = ((2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 2))
+"""By how much sampling is made coarser, one of these a batch."""
+
 
 class Augmenter:
     """Draws changes from its own generator, so that a seed fixes them.
 
-    ``__call__`` takes images (n, 1, x, y, z) float32, 0 where there is nothing, ``inside`` of the same shape
-    (1 within the image, 0 in the padding) and labels (n, x, y, z) int64 below ``channels``; it returns
-    changed images and labels.
+    ``__call__`` takes images (n, inputs, x, y, z) float32, 0 where there is nothing, ``inside`` (n, 1, x, y, z)
+    (1 within the image, 0 in the padding) and targets (n, channels, x, y, z), the probability of every channel; it
+    returns changed images and targets. Edges are even.
     """
 
-    def __init__(self, settings: Augmentation, channels: int, device: torch.device, seed: int) -> None:
+    def __init__(self, settings: Augmentation, device: torch.device) -> None:
         self.settings = settings
-        self.channels = channels
         self.device = device
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device)
+
+    def seed(self, seed: int) -> None:
+        """From here on, draw what ``seed`` gives."""
+        self.generator.manual_seed(seed)
 
     def __call__(
-        self, images: torch.Tensor, inside: torch.Tensor, labels: torch.Tensor
+        self, images: torch.Tensor, inside: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Changed images (0 in the padding) and labels."""
+        """Changed images (0 in the padding) and targets; what comes in from outside is background."""
         places = self._places(images)
-        onehot = one_hot(labels, self.channels).movedim(-1, 1).to(images.dtype)
-        moved = grid_sample(torch.cat([images, inside], dim=1), places, align_corners=False)
-        voted = grid_sample(onehot[:, 1:], places, align_corners=False)
-        background = 1 - voted.sum(dim=1, keepdim=True)
-        drawn = torch.cat([background, voted], dim=1).argmax(dim=1)
-        return self._recoloured(moved[:, :1]) * (moved[:, 1:] > 0.5), drawn
+        inputs = images.shape[1]
+        parts = torch.cat([images, inside, targets[:, 1:]], dim=1)
+        moved = grid_sample(parts, places, align_corners=False)
+        seen, within, drawn = moved.split([inputs, 1, targets.shape[1] - 1], dim=1)
+        background = 1 - drawn.sum(dim=1, keepdim=True)
+        return self._recoloured(seen) * (within > 0.5), torch.cat([background, drawn], dim=1)
 
     def _uniform(self, *shape: int) -> torch.Tensor:
         """From -1 to 1."""
@@ -50,24 +56,34 @@ class Augmenter:
     def _normal(self, *shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device)
 
+    def _chosen(self, count: int, share: float, dimensions: int) -> torch.Tensor:
+        """(n, 1, ...) of 1 and 0: a ``share`` of ones."""
+        drawn = torch.rand(count, generator=self.generator, device=self.device) < share
+        return drawn.float().reshape(-1, *[1] * (dimensions - 1))
+
     def _places(self, images: torch.Tensor) -> torch.Tensor:
         """(n, x, y, z, 3): where each changed voxel is read, in grid_sample's units and order."""
-        count, size = len(images), torch.tensor(images.shape[2:], device=self.device)
-        matrices = self._matrices(count)
+        settings, count = self.settings, len(images)
+        size = torch.tensor(images.shape[2:], device=self.device)
+        moves = self._chosen(count, settings.spatial_probability, 1)
+        matrices = self._matrices(count, moves)
         # grid_sample counts each axis from -1 to 1, last axis first: bring the voxel matrix into its units.
         half = size.to(torch.float32) / 2
         linear = (matrices * half[None, None, :] / half[None, :, None]).flip(1, 2)
-        shift = (self._uniform(count, 3) * self.settings.translation_voxels / half).flip(1)
+        shift = self._uniform(count, 3) * settings.translation_voxels * moves[:, None]
         grid = affine_grid(
-            torch.cat([linear, shift[:, :, None]], dim=2), list(images.shape), align_corners=False
+            torch.cat([linear, (shift / half).flip(1)[:, :, None]], dim=2),
+            list(images.shape),
+            align_corners=False,
         )
-        bend = self._smooth_field(count, 3, images.shape[2:]) * self.settings.elastic_voxels
+        bend = self._smooth_field(count, 3, images.shape[2:]) * settings.elastic_voxels
+        bend = bend * moves[:, None, None, None, None]
         return grid + (bend / half[None, :, None, None, None]).flip(1).movedim(1, -1)
 
-    def _matrices(self, count: int) -> torch.Tensor:
+    def _matrices(self, count: int, moves: torch.Tensor) -> torch.Tensor:
         """(n, 3, 3) rotations times scales, mirrored for half of the batch if so set; in voxels."""
         settings = self.settings
-        angles = self._uniform(count, 3) * math.radians(settings.rotation_degrees)
+        angles = self._uniform(count, 3) * math.radians(settings.rotation_degrees) * moves[:, None]
         result = torch.eye(3, device=self.device).repeat(count, 1, 1)
         for axis, (a, b) in enumerate(((1, 2), (0, 2), (0, 1))):
             turn = torch.eye(3, device=self.device).repeat(count, 1, 1)
@@ -75,7 +91,7 @@ class Augmenter:
             turn[:, a, a], turn[:, b, b] = cosine, cosine
             turn[:, a, b], turn[:, b, a] = -sine, sine
             result = result @ turn
-        result = result * (1 + settings.scale * self._uniform(count, 1, 3))
+        result = result * (1 + settings.scale * self._uniform(count, 1, 3) * moves[:, None, None])
         if settings.mirror_axis is not None:
             result[:, :, settings.mirror_axis] *= self._uniform(count, 1).sign()
         return result
@@ -88,15 +104,40 @@ class Augmenter:
 
     def _recoloured(self, images: torch.Tensor) -> torch.Tensor:
         settings, count = self.settings, len(images)
-        blurred = avg_pool3d(images, 3, stride=1, padding=1)
-        chosen = self._uniform(count, 1, 1, 1, 1) < 2 * settings.blur_probability - 1
-        images = torch.where(chosen, blurred, images)
-        images = images * torch.exp(settings.bias_field * self._smooth_field(count, 1, images.shape[2:]))
-        images = images * (1 + settings.contrast * self._uniform(count, 1, 1, 1, 1))
-        images = images + settings.brightness * self._uniform(count, 1, 1, 1, 1)
+        images = self._softened(images)
+        images = images * torch.exp(
+            settings.bias_field * self._some(count) * self._smooth_field(count, 1, images.shape[2:])
+        )
+        images = images * (1 + settings.contrast * self._drawn(count))
+        images = images + settings.brightness * self._drawn(count)
         low, high = images.amin(dim=(2, 3, 4), keepdim=True), images.amax(dim=(2, 3, 4), keepdim=True)
         span = (high - low).clamp_min(1e-6)
-        power = torch.exp(settings.gamma * self._uniform(count, 1, 1, 1, 1))
+        power = torch.exp(settings.gamma * self._drawn(count))
         images = ((images - low) / span) ** power * span + low
-        strength = settings.noise * self._uniform(count, 1, 1, 1, 1).clamp_min(0)
+        strength = settings.noise * self._drawn(count).clamp_min(0)
         return images + strength * self._normal(*images.shape)
+
+    def _softened(self, images: torch.Tensor) -> torch.Tensor:
+        """Some blurred, some as if sampled coarser along one axis or all."""
+        settings, count = self.settings, len(images)
+        blurred = avg_pool3d(images, 3, stride=1, padding=1)
+        images = torch.lerp(images, blurred, self._chosen(count, settings.blur_probability, 5))
+        if settings.coarse_probability == 0:
+            return images
+        number = torch.randint(
+            len(COARSER), (), generator=torch.Generator().manual_seed(self._seed_of_batch())
+        )
+        pooled = avg_pool3d(images, COARSER[int(number)])
+        coarse = interpolate(pooled, size=list(images.shape[2:]), mode="trilinear", align_corners=False)
+        return torch.lerp(images, coarse, self._chosen(count, settings.coarse_probability, 5))
+
+    def _seed_of_batch(self) -> int:
+        """The generator's seed: known to the host, so that choosing a shape doesn't wait for the device."""
+        return int(self.generator.initial_seed())
+
+    def _drawn(self, count: int) -> torch.Tensor:
+        """(n, 1, 1, 1, 1) from -1 to 1, and 0 for those that stay as they are."""
+        return self._uniform(count, 1, 1, 1, 1) * self._some(count)
+
+    def _some(self, count: int) -> torch.Tensor:
+        return self._chosen(count, self.settings.intensity_probability, 5)

@@ -1,4 +1,4 @@
-"""A finished model is held against cases that it wasn't made with, and its description says how it fared."""
+"""What calibration needs of a finished model: its outputs on cases that it wasn't made with."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from tomosurf.data.geometry import Geometry
 from tomosurf.errors import DataError
 from tomosurf.progress import Progress, silent
-from tomosurf.segment.calibrate import Sample, calibrate, sample_near_boundary
-from tomosurf.segment.decision import decision_of
+from tomosurf.segment.calibrate import Sample, sample_near_boundary
 from tomosurf.segment.engine import slabs
-from tomosurf.segment.library import rewrite
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.prepare import prepare
 from tomosurf.segment.prepare_pad import unpadded, without_padding
@@ -23,13 +21,13 @@ from tomosurf.segment.spec import ModelSpec, load_spec
 from tomosurf.train.decathlon import LabelledCase
 
 
-def calibrated(
+def samples_of(
     folder: Path, cases: Sequence[LabelledCase], options: SegmentOptions, progress: Progress = silent
-) -> ModelSpec:
-    """Calibrate the model in ``folder`` on ``cases`` that it wasn't made with; its description is written anew.
+) -> list[Sample]:
+    """The outputs of the model in ``folder`` near the boundaries of ``cases`` that it wasn't made with.
 
     Raises:
-        DataError: too few cases, or a reference without a boundary.
+        DataError: the model takes several images.
         ModelError: the network can't be run.
     """
     spec = load_spec(folder)
@@ -37,7 +35,7 @@ def calibrated(
     for done, case in enumerate(cases, start=1):
         samples.append(sample_of(folder, spec, case, options))
         progress("calibrate", done / len(cases))
-    return rewrite(folder, spec.model_copy(update={"calibration": calibrate(samples, decision_of(spec))}))
+    return samples
 
 
 def sample_of(folder: Path, spec: ModelSpec, case: LabelledCase, options: SegmentOptions) -> Sample:

@@ -6,6 +6,7 @@ Reference: M. Antonelli et al., The Medical Segmentation Decathlon, Nature Commu
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +43,16 @@ def read_cases(folder: Path, modality: str) -> tuple[LabelledCase, ...]:
     return tuple(_read_case(case, modality) for case in found.cases)
 
 
-def split(names: list[str], held_out: int, seed: int) -> tuple[list[str], list[str]]:
-    """Names to train on and names held out, by the order of their seeded hashes: the same on every machine.
+def dealt(names: Sequence[str], folds: int, seed: int) -> dict[str, int]:
+    """Case to its fold, by the order of the names' seeded hashes: the same on every machine; sizes differ by one.
 
     Raises:
-        ConfigError: nothing would be left to train on.
+        ConfigError: there are fewer cases than folds.
     """
-    if held_out >= len(names):
-        raise ConfigError(f"{held_out} cases can't be held out of {len(names)}")
+    if len(names) < folds:
+        raise ConfigError(f"{len(names)} cases can't be dealt out to {folds} folds")
     shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
-    return sorted(shuffled[held_out:]), sorted(shuffled[:held_out])
+    return {name: number % folds for number, name in enumerate(shuffled)}
 
 
 def _read_case(listed: ListedCase, modality: str) -> LabelledCase:

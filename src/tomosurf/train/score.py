@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tomosurf.config import NetworkMethod
 from tomosurf.progress import Progress, silent
@@ -17,47 +18,76 @@ from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.spec import load_spec
 from tomosurf.train.decathlon import LabelledCase
 
+Scores = dict[str, dict[str, list[float]]]
+"""Segment to metric to one figure a case: ``dice``, ``nsd``, ``hd95_mm``, ``msd_mm``."""
+
+TOLERANCE_MM = 1.0
+"""Of the normalised surface distance."""
+
+HIGHER = ("dice", "nsd")
+"""Metrics of which more is better."""
+
 
 def score(
     model: Path, cases: Sequence[LabelledCase], options: SegmentOptions, progress: Progress = silent
-) -> dict[str, dict[str, float]]:
-    """Segment name to figures over ``cases``: Dice (mean, sd, worst) and mean surface distance in mm.
+) -> Scores:
+    """What a model finds in ``cases``, by MONAI's metrics on the voxels of each image.
 
-    The surface distance is symmetric and averaged over both surfaces' voxels (MONAI), on the voxels of the
-    image; cases where either is empty count with Dice 0 and are left out of the distance.
+    Surface distances are between surface voxels, symmetric, the mean over both. Where either side is empty, Dice
+    and the normalised surface distance are 0 (1 where both are) and there is no distance.
     """
-    segments = load_spec(model).segments
-    dice: dict[str, list[float]] = {item.name: [] for item in segments}
-    distance: dict[str, list[float]] = {item.name: [] for item in segments}
+    spec = load_spec(model)
+    result: Scores = {s.name: {name: [] for name in (*HIGHER, "hd95_mm", "msd_mm")} for s in spec.segments}
     method = NetworkMethod(method="network", model=str(model))
     for done, case in enumerate(cases, start=1):
         found = segment(case.volume, method, options).labels
-        for item in segments:
-            ours, theirs = found == item.label, case.labels == item.label
-            total = int(ours.sum()) + int(theirs.sum())
-            dice[item.name].append(2 * int((ours & theirs).sum()) / total if total else 1.0)
-            if ours.any() and theirs.any():
-                distance[item.name].append(_surface_distance(ours, theirs, case.volume.geometry.spacing))
+        for item in spec.segments:
+            pair = found == item.label, case.labels == item.label
+            for name, value in _compared(*pair, case.volume.geometry.spacing).items():
+                result[item.name][name].append(value)
         progress("score", done / len(cases))
-    return {name: _figures(dice[name], distance[name]) for name in dice}
+    return result
 
 
-def _surface_distance(ours: Any, theirs: Any, spacing: tuple[float, float, float]) -> float:
-    from monai.metrics import compute_average_surface_distance
+def figures(scores: Iterable[Scores]) -> dict[str, dict[str, float]]:
+    """Segment to mean, standard deviation and worst of each metric, over all cases of several parts."""
+    parts = list(scores)
+    told: dict[str, dict[str, float]] = {}
+    for segment_name in parts[0] if parts else ():
+        own = told[segment_name] = {}
+        for metric in parts[0][segment_name]:
+            values = np.array([value for part in parts for value in part[segment_name][metric]])
+            if len(values):
+                own[f"{metric}_mean"] = round(float(values.mean()), 4)
+                own[f"{metric}_sd"] = round(float(values.std(ddof=1)), 4) if len(values) > 1 else 0.0
+                own[f"{metric}_worst"] = round(float(values.min() if metric in HIGHER else values.max()), 4)
+    return told
+
+
+def _compared(
+    ours: NDArray[np.bool_], theirs: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> dict[str, float]:
+    total = int(ours.sum()) + int(theirs.sum())
+    dice = 2 * int((ours & theirs).sum()) / total if total else 1.0
+    if not ours.any() or not theirs.any():
+        return {"dice": dice, "nsd": dice}
+    return {"dice": dice, **_distances(ours, theirs, spacing)}
+
+
+def _distances(ours: Any, theirs: Any, spacing: tuple[float, float, float]) -> dict[str, float]:
+    from monai.metrics import (
+        compute_average_surface_distance,
+        compute_hausdorff_distance,
+        compute_surface_dice,
+    )
 
     one, other = (
         torch.from_numpy(np.ascontiguousarray(mask, np.float32))[None, None] for mask in (ours, theirs)
     )
+    step = list(spacing)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI warns of its own internals
-        distance = compute_average_surface_distance(one, other, True, symmetric=True, spacing=list(spacing))
-    return float(distance[0, 0])
-
-
-def _figures(dice: list[float], distance: list[float]) -> dict[str, float]:
-    return {
-        "dice_mean": round(float(np.mean(dice)), 4),
-        "dice_sd": round(float(np.std(dice, ddof=1)), 4) if len(dice) > 1 else 0.0,
-        "dice_worst": round(min(dice), 4),
-        "surface_distance_mm": round(float(np.mean(distance)), 3) if distance else float("inf"),
-    }
+        close = compute_surface_dice(one, other, [TOLERANCE_MM], include_background=True, spacing=step)
+        far = compute_hausdorff_distance(one, other, include_background=True, percentile=95, spacing=step)
+        mean = compute_average_surface_distance(one, other, True, symmetric=True, spacing=step)
+    return {"nsd": float(close[0, 0]), "hd95_mm": float(far[0, 0]), "msd_mm": float(mean[0, 0])}

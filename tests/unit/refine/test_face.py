@@ -130,7 +130,8 @@ def test_a_blunted_face_has_no_features_and_the_rest_stays(with_margin: bool) ->
     assert places[:, 2].max() < head.high[2] - 0.4 * (head.high[1] - head.low[1])
     assert after.provenance["blunted"] == ["skin"]
     old, new = extract(before).meshes[0], extract(after).meshes[0]
-    cranium = (old.vertices[:, 2] > shield.high + 2 * STEP) | (old.vertices[:, 1] > shield.y + 2 * STEP)
+    aside = 2 * STEP if with_margin else 6 * STEP  # a mask's smoothing carries a change for some voxels
+    cranium = (old.vertices[:, 2] > shield.high + aside) | (old.vertices[:, 1] > shield.y + aside)
     assert cranium.sum() > 1000
     assert distances_to(old.vertices[cranium], new).max() < 0.1
     if with_margin:

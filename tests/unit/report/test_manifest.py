@@ -87,7 +87,8 @@ def test_the_summary_has_the_words_of_the_command_line(document: dict[str, objec
     assert set(summary) == {"folder", "study", "usable", "findings", "meshes"}
     assert summary["folder"] == "/cases/x"
     (mesh,) = summary["meshes"]
-    assert set(mesh) == {"segment", "label", "volume_mm3", "area_mm2", "triangles", "closed", "files"}
+    named = {"segment", "label", "volume_mm3", "area_mm2", "triangles", "closed", "files"}
+    assert set(mesh) == named | {"cut_area_mm2", "reliability", "error"}
     assert mesh["files"] == {"stl": "/cases/x/meshes/bright.stl", "ply": "/cases/x/meshes/bright.ply"}
     assert {"check", "severity", "message"} <= set(summary["findings"][0])
 

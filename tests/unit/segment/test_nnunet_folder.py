@@ -289,7 +289,7 @@ PLANS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
             configuration(c).update(previous_stage="3d_lowres"),
             configuration(c)["resampling_fn_seg_kwargs"].update(order=0),
         ),
-        "resampling_fn_seg: order 0",
+        "resampling_fn_seg: is_seg True, order 0",
     ),
     "preprocessor": (lambda c: configuration(c).update(preprocessor_name="os.system"), "os.system"),
     "reader": (lambda c: c.update(image_reader_writer="os.system"), "os.system"),

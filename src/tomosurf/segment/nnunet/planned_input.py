@@ -7,7 +7,6 @@ from typing import Any, Literal
 from tomosurf.errors import ModelError
 from tomosurf.segment.nnunet.plans import (
     Configuration,
-    LabelArguments,
     Plans,
     SplineArguments,
     TorchArguments,
@@ -70,10 +69,15 @@ def check_labels_rule(configuration: Configuration) -> None:
         return
     if configuration.resampling_fn_seg != "resample_data_or_seg_to_shape":
         raise ModelError(f"{where}: {configuration.resampling_fn_seg} isn't known here for a cascade")
-    labels = told(LabelArguments, configuration.resampling_fn_seg_kwargs, where)
+    labels = told(SplineArguments, configuration.resampling_fn_seg_kwargs, where)
     images = told(SplineArguments, configuration.resampling_fn_data_kwargs, "plans.json: resampling_fn_data")
-    if labels.order != 1 or labels.order_z != 0 or labels.force_separate_z != images.force_separate_z:
-        raise ModelError(f"{where}: order {labels.order}, order_z {labels.order_z} isn't known here")
+    if (
+        not labels.is_seg
+        or labels.order != 1
+        or labels.order_z != 0
+        or labels.force_separate_z != images.force_separate_z
+    ):
+        raise ModelError(f"{where}: is_seg {labels.is_seg}, order {labels.order} isn't known here")
 
 
 def reads_as_stored(plans: Plans) -> bool:
@@ -177,7 +181,7 @@ def _rule(
     if function != "resample_data_or_seg_to_shape":
         raise ModelError(f"{where}: {function} isn't known here")
     spline = told(SplineArguments, arguments, where)
-    if spline.order not in SPLINES or spline.order_z != 0:
+    if spline.is_seg or spline.order not in SPLINES or spline.order_z != 0:
         raise ModelError(f"{where}: order {spline.order}, order_z {spline.order_z} isn't known here")
     return SPLINES[spline.order], _separate(spline.force_separate_z, where)
 

@@ -31,19 +31,8 @@ class SplineArguments(Told):
 
     model_config = ConfigDict(extra="forbid")
 
-    is_seg: Literal[False] = False
+    is_seg: bool = False
     order: int = 3
-    order_z: int = 0
-    force_separate_z: bool | None = False
-
-
-class LabelArguments(Told):
-    """The same for labels."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    is_seg: Literal[True] = True
-    order: int = 1
     order_z: int = 0
     force_separate_z: bool | None = False
 
