@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/tomosurf demo --flow --output demo
 
 test: $(READY)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +41,8 @@ $(READY): pyproject.toml constraints.txt tests/peers.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/peers.txt
+	@echo "Compiling the geometry's loops (a minute, once) ..."
+	@$(BIN)/tomosurf doctor --compile > /dev/null
 	@touch $(READY)
 
 clean:

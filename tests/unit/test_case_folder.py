@@ -174,7 +174,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_doesnt_follow_its_schema_is_refused(tmp_path: Path) -> None:
-    (tmp_path / case_folder.MANIFEST).write_text('{"schema_version": 1, "labels": []}')
+    (tmp_path / case_folder.MANIFEST).write_text('{"schema_version": 2, "labels": []}')
     with pytest.raises(CaseFolderError, match=case_folder.MANIFEST):
         case_folder.read_manifest(tmp_path)
 

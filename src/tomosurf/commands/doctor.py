@@ -14,16 +14,49 @@ HELP = "say what this machine can do, and what to install for the rest"
 
 
 def configure(parser: ArgumentParser) -> None:
-    """No arguments."""
+    """One flag."""
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the geometry's loops now (a minute, once), so that the first case needn't",
+    )
 
 
 def execute(arguments: Namespace, console: Console) -> int:
     """Run every probe; exit code 0 when the main job can run, pictures or not."""
+    if arguments.compile:
+        _compile()
     probes = [_memory(), _packages(), _codecs(), _device(), _pictures(), _prefect(), _models()]
     console.emit({"probes": probes})
     rows = [[probe["what"], probe["state"], probe["detail"]] for probe in probes]
     console.table("tomosurf doctor", ["what", "state", "detail"], rows)
     return 1 if any(probe["state"] == "missing" and probe["needed"] for probe in probes) else 0
+
+
+def _compile() -> None:
+    """Take a small label map through surfaces and thinning, so that Numba compiles and keeps what these need."""
+    import numpy as np
+
+    from tomosurf.data.geometry import Geometry
+    from tomosurf.data.segmentation import Code, Margin, Segment, Segmentation
+    from tomosurf.pipeline import case_of_labels
+    from tomosurf.surface.decimate import Target
+    from tomosurf.surface.lighter import lighter
+
+    geometry = Geometry((24, 24, 24), np.eye(4))
+    segments = tuple(
+        Segment(label, f"block-{label}", Code("123037004", "Body structure"), (200, 200, 200))
+        for label in (1, 2, 3)
+    )
+    labels = np.zeros(geometry.shape, np.uint8, order="F")
+    labels[4:12, 4:20, 4:20], labels[12:20, 4:12, 4:20], labels[12:20, 12:20, 4:20] = 1, 2, 3
+    margins = {
+        segment.label: Margin(geometry, np.where(labels == segment.label, np.float32(1), np.float32(-1)))
+        for segment in segments
+    }
+    case_of_labels(Segmentation(geometry, labels, segments, margins))
+    case = case_of_labels(Segmentation(geometry, labels, segments))
+    lighter(case.scene, Target(200))
 
 
 def _probe(what: str, good: bool, detail: str, needed: bool = False) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Code, Segment
 from tomosurf.errors import DataError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a reader of older manifests would misread a new one."""
 
 STATEMENT = (

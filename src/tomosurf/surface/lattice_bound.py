@@ -41,8 +41,11 @@ def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
         slope = math.sqrt(slope)
         if slope > 0 and (abs(value) + bend) / slope < found[n, 0] + found[n, 1]:
             found[n, 0], found[n, 1] = abs(value) / slope, bend / slope
-        if slope > 0 and value != 0:
-            _keep_the_sum(found[n], _to_zero(field, affine, points[n], gradient, value))
+        if value != 0:
+            to_zero = _to_crossing(field, affine, points[n])
+            if slope > 0:
+                to_zero = min(to_zero, _to_zero(field, affine, points[n], gradient, value))
+            _keep_the_sum(found[n], to_zero)
     return found  # type: ignore[no-any-return]
 
 
@@ -52,6 +55,37 @@ def _keep_the_sum(found: NDArray[np.float64], distance: float) -> None:
     if distance != np.inf:
         found[1] = max(found[0] + found[1] - distance, 0.0)
         found[0] = distance
+
+
+@numba.njit(cache=True)
+def _to_crossing(field: Field, affine: Matrix, point: NDArray[np.float64]) -> float:
+    """How far in mm a point is from the nearest edge of its own voxel on which the field is zero; or infinity.
+
+    Such a place lies on the zero level, so that the level is no farther, also where slopes say nothing.
+    """
+    base = np.empty(3, np.int64)
+    for axis in range(3):
+        base[axis] = min(max(math.floor(point[axis]), 0), field.shape[axis] - 2)
+    best = np.inf
+    for edge in range(12):
+        axis, one, other = edge >> 2, edge & 1, (edge >> 1) & 1
+        i, j, k = base[0], base[1], base[2]
+        if axis == 0:
+            j, k = j + one, k + other
+        elif axis == 1:
+            i, k = i + one, k + other
+        else:
+            i, j = i + one, j + other
+        lower = float(field[i, j, k])
+        upper = float(field[i + (axis == 0), j + (axis == 1), k + (axis == 2)])
+        if (lower > 0) == (upper > 0):
+            continue
+        part = lower / (lower - upper)
+        x = point[0] - i - (part if axis == 0 else 0.0)
+        y = point[1] - j - (part if axis == 1 else 0.0)
+        z = point[2] - k - (part if axis == 2 else 0.0)
+        best = min(best, _length(affine, x, y, z))
+    return best
 
 
 @numba.njit(cache=True)
