@@ -87,10 +87,10 @@ def test_the_labels_fill_the_mesh(torso):
     assert (inside == (labels[tuple(index.T)] > 0)).mean() > 0.999
 
 
-def test_the_pictures_show_six_views(torso):
+def test_the_pictures_show_six_views_and_confidence(torso):
     if not any(artifact.kind == "picture" for artifact in torso.manifest.outputs):
         pytest.skip("no OpenGL library on this machine")
-    assert len([a for a in torso.manifest.outputs if a.kind == "picture"]) == 6
+    assert len([a for a in torso.manifest.outputs if a.kind == "picture"]) == 7
 
 
 @pytest.mark.slow

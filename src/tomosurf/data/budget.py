@@ -76,10 +76,10 @@ class ErrorBudget:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the manifest and ``--json``."""
         return {
-            "steps": [
+            "steps": tuple(
                 {"step": s.step, **asdict(s.distances), "volume_change_mm3": s.volume_change_mm3}
                 for s in self.steps
-            ],
+            ),
             "sampling": asdict(self.sampling),
             "total": {**asdict(self.total), "volume_change_mm3": self.volume_change_mm3},
             "bound": asdict(self.bound),

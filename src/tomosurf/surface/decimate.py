@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -41,6 +41,8 @@ from tomosurf.surface.tree import tree_of
 
 ROUNDS = 12
 """How often places that came out wrong are given their triangles back before the input is returned as it was."""
+TRIANGLES_A_VERTEX = 2
+"""That a vertex stands for on a closed surface."""
 RESERVE = 0.9
 """Share of the allowed error that single collapses may use, so that few places have to be made again."""
 TIGHTER = 0.5
@@ -100,6 +102,9 @@ def decimate(surfaces: SurfaceComplex, target: Target) -> SurfaceComplex:
         again = straying & (limits < first)
         limits[straying] *= TIGHTER
         limits[crossing | again] = 0
+        if target.triangles is not None:  # else the rest would have to give what these no longer can
+            kept = TRIANGLES_A_VERTEX * int((crossing | again).sum())
+            target = replace(target, triangles=target.triangles + kept)
     return surfaces
 
 

@@ -41,11 +41,12 @@ def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
         slope = math.sqrt(slope)
         if slope > 0 and (abs(value) + bend) / slope < found[n, 0] + found[n, 1]:
             found[n, 0], found[n, 1] = abs(value) / slope, bend / slope
+        to_zero = 0.0
         if value != 0:
             to_zero = _to_crossing(field, affine, points[n])
             if slope > 0:
                 to_zero = min(to_zero, _to_zero(field, affine, points[n], gradient, value))
-            _keep_the_sum(found[n], to_zero)
+        _keep_the_sum(found[n], to_zero)
     return found  # type: ignore[no-any-return]
 
 

@@ -20,8 +20,10 @@ STEEP = 0.1
 """Squared sine of the angle between wall and free surface below which a vertex can't slide along the latter."""
 
 
-TRIES = 4
-"""How often walls are sunk deeper where the narrowest gap came out narrower than asked for."""
+TRIES = 6
+"""How often walls are sunk anew where the narrowest gap isn't what was asked for."""
+WIDER = 1.05
+"""The narrowest gap may be so much wider than asked for, never narrower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class PrintCheck:
 def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMesh, ...]:
     """The same parts with every shared wall moved inwards on both sides, by half of ``clearance_mm`` at least.
 
-    The narrowest gap decides: walls sink deeper until it is ``clearance_mm``, or ``TRIES`` times.
+    The narrowest gap decides: walls sink deeper, or less deep, until it is between ``clearance_mm`` and ``WIDER``
+    times that, or ``TRIES`` times.
 
     A vertex on a wall moves so that it sinks by that much below each of its walls with other parts and slides along
     the part's free surface, which stays where it was; where both meet at a shallow angle it just sinks. Measure
@@ -63,9 +66,9 @@ def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMe
     for _ in range(TRIES):
         parts = tuple(_sunk(mesh, walls, places, depth) for mesh in meshes)
         narrowest = min(_gaps(parts))
-        if narrowest >= clearance_mm or narrowest == 0:
+        if clearance_mm <= narrowest <= WIDER * clearance_mm or narrowest == 0:
             break
-        depth *= 1.01 * clearance_mm / narrowest
+        depth *= (1 + WIDER) / 2 * clearance_mm / narrowest
     return parts
 
 

@@ -130,10 +130,11 @@ def test_a_blunted_face_has_no_features_and_the_rest_stays(with_margin: bool) ->
     assert places[:, 2].max() < head.high[2] - 0.4 * (head.high[1] - head.low[1])
     assert after.provenance["blunted"] == ["skin"]
     old, new = extract(before).meshes[0], extract(after).meshes[0]
-    aside = 2 * STEP if with_margin else 6 * STEP  # a mask's smoothing carries a change for some voxels
+    aside = 2 * STEP
     cranium = (old.vertices[:, 2] > shield.high + aside) | (old.vertices[:, 1] > shield.y + aside)
     assert cranium.sum() > 1000
-    assert distances_to(old.vertices[cranium], new).max() < 0.1
+    # a mask says to half a voxel where its surface is, and a change of its labels far off moves that guess
+    assert distances_to(old.vertices[cranium], new).max() < (0.1 if with_margin else STEP)
     if with_margin:
         # the zero level of the shield is the ellipse itself, not its voxels
         front = new.vertices[(np.abs(shield.depth_at(new.vertices)) < 0.5 * STEP)]

@@ -52,10 +52,13 @@ def test_sound_surfaces_have_none() -> None:
         assert len(self_intersections(surfaces.vertices, surfaces.faces)) == 0
 
 
-@given(st.integers(0, 10**6), st.sampled_from([1.0, 0.25, 1e-3]))
+@given(st.integers(0, 10**6), st.sampled_from([1.0, 0.25]))
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_another_exact_library_finds_the_same_pairs(seed: int, step: float) -> None:
-    """Corners on a lattice make touching and flat pairs common; a tiny step puts them close together."""
+    """Corners on a lattice make touching and flat pairs common.
+
+    Steps are powers of two: on others libigl 2.6.3 misses folds that are flat to the last bit (the test above).
+    """
     random = np.random.default_rng(seed)
     vertices = random.integers(0, 5, (40, 3)) * step + 100.0
     vertices = np.unique(vertices, axis=0)

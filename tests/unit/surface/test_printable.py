@@ -43,13 +43,14 @@ def test_parts_that_touched_are_apart_by_the_clearance(clearance: float) -> None
     walls = walls_of(three_parts())
     parts = [walls.mesh(segment(label)) for label in walls.labels]
     assert all(check.gap_mm == 0 for check in print_check(parts))
-    for before, check in zip(parts, print_check(apart(parts, clearance)), strict=True):
+    checks = print_check(apart(parts, clearance))
+    assert clearance <= min(check.gap_mm for check in checks) <= 1.05 * clearance
+    for before, check in zip(parts, checks, strict=True):
         assert check.closed
         assert check.manifold
         assert check.crossings == 0
-        assert 0.999 * clearance <= check.gap_mm <= 1.1 * clearance
-        assert check.thinnest_mm > clearance
-        assert len(before.vertices)
+        assert check.gap_mm <= 1.2 * clearance  # each part's own narrowest, beside the narrowest of all
+        assert 0 < check.thinnest_mm <= float(wall_thickness(before).min()) + 1e-9
 
 
 def test_walls_sink_by_half_the_clearance_and_free_surfaces_stay() -> None:
@@ -63,7 +64,9 @@ def test_walls_sink_by_half_the_clearance_and_free_surfaces_stay() -> None:
         moved = np.linalg.norm(after.vertices - before.vertices, axis=1)
         stays = np.array([tuple(vertex) in free for vertex in before.vertices.tolist()])
         assert (moved[stays] == 0).all()
-        assert np.median(moved[~stays]) == pytest.approx(0.01, rel=0.5)
+        assert (
+            0.01 <= np.median(moved[~stays]) <= 0.02
+        )  # half the clearance each where walls are flat, more at edges
 
 
 def test_a_clearance_below_zero_is_refused() -> None:
