@@ -37,7 +37,7 @@ def segment(
     Raises:
         UnknownNameError: no model of that name.
         ConfigError: the model's description is wrong, or there is no such device.
-        ModelError: the weights don't fit the description, or the model is for another modality.
+        ModelError: the weights don't fit the description, or the model is for another modality or smaller images.
         DataError: the volume has no contrast, or the volumes don't share a grid.
     """
     folder = find_model(method.model)
@@ -50,6 +50,11 @@ def segment(
         from tomosurf.segment.localise import segment_whole
 
         return segment_whole(volume, method.localise, inference, progress)
+    if spec.max_extent_mm is not None and max(volume.geometry.extent) > spec.max_extent_mm:
+        raise ModelError(
+            f"model {spec.name} is for crops of at most {spec.max_extent_mm:g} mm; this volume is "
+            f"{max(volume.geometry.extent):.0f} mm long: crop it, or run a protocol that finds the place"
+        )
     inferred = inference.run((volume, *others), volume, progress)
     found = inferred.found
     resampled = turn(volume.geometry, inferred.grid) is None

@@ -71,7 +71,8 @@ class ModelDescription(Frozen):
     that belongs to the model; a protocol's own goes before it. ``precision`` "float32" forbids half precision.
     ``window`` None: the network sees the whole image at once. ``earlier`` are labels that another model, the
     cascade's first stage, finds in the same images first: the network sees each as one more channel, behind the
-    images, 1 where the label is.
+    images, 1 where the label is. ``max_extent_mm`` is the longest edge of an image that it is for, where it only
+    knows crops: on a larger one it would find its structures wherever something looks a little like them.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -92,6 +93,7 @@ class ModelDescription(Frozen):
     calibration: Calibration | None = None
     precision: Literal["auto", "float32"] = "auto"
     earlier: tuple[Annotated[int, Field(ge=1, le=1023)], ...] = ()
+    max_extent_mm: float | None = Field(default=None, gt=0)
 
     @property
     def inputs(self) -> int:

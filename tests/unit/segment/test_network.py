@@ -319,3 +319,10 @@ def _read(result: Segmentation, label: int) -> np.ndarray:
     places = margin.geometry.to_index(result.geometry.to_world(index.reshape(-1, 3)))
     values = map_coordinates(margin.values, places.T, order=1, cval=-1e3)
     return values.reshape(result.geometry.shape)
+
+
+def test_a_model_for_crops_refuses_a_whole_head() -> None:
+    values = np.random.default_rng(1).normal(size=(90, 60, 60)).astype(np.float32)
+    head = Volume(Geometry(values.shape, np.eye(4)), np.asfortranarray(values), "MR")
+    with pytest.raises(ModelError, match="crops of at most 80 mm; this volume is 90 mm"):
+        segment(head, NetworkMethod(method="network", model="mr-hippocampus"), CPU)
