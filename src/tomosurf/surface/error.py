@@ -43,8 +43,7 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     padded = np.pad(field, 1, mode="edge") if evaluate is errors_in_mask else _closed(field)
     places = geometry.to_index(points) + 1
     found = evaluate(places, padded, np.ascontiguousarray(geometry.affine[:3, :3]))
-    # where no change of side lies near, a row was never filled
-    known = (np.isfinite(found) & (found >= 0)).all(axis=1, keepdims=True)
+    known = np.isfinite(found).all(axis=1, keepdims=True)  # elsewhere no change of side lies near
     found = np.where(known, found, _voxel(geometry))
     return ErrorBudget((ErrorStep("surface", _spread(found[:, 0], weights)),), _spread(found[:, 1], weights))
 

@@ -145,10 +145,9 @@ def errors_in_mask(points: Matrix, field: Field, affine: Matrix) -> Matrix:
     chosen for which that is least; of it, the first number is the distance from the voxel face across the edge,
     where the mask draws its boundary, and the second the rest.
     """
-    found = np.empty((len(points), 2))
+    found = np.full((len(points), 2), np.inf)
     for n in range(len(points)):
         reach = 0
-        found[n, 0] = np.inf
         while found[n, 0] == np.inf and reach <= REACH:
             _nearest_crossing(points[n], field, affine, reach, found[n])
             reach += 1
