@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tomosurf import __version__
 from tomosurf.config import Protocol
@@ -17,6 +17,9 @@ from tomosurf.data.mesh import Reliability, Scene, SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.survival import Loss
 from tomosurf.data.volume import Policy, Volume
+
+if TYPE_CHECKING:
+    from tomosurf.surface.decimate import Target
 
 SIDES: Mapping[str, str] = {"L": "left", "R": "right"}
 """DICOM Laterality (0020,0060) in words."""
@@ -32,7 +35,7 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
     """
     from tomosurf.surface.decimate import Target
     from tomosurf.surface.describe import basis_of, describe, reliability_of
-    from tomosurf.surface.lighter import BUDGETS, lighter
+    from tomosurf.surface.lighter import BUDGETS
     from tomosurf.surface.measure import measure
 
     segmentations: list[Segmentation] = []
@@ -64,7 +67,8 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         most_error |= {segment.name: protocol.max_total_error_mm for segment in renamed.segments}
         top = max((segment.label for segment in renamed.segments), default=top)
     geometry = case.volumes[0].geometry if case.volumes else None
-    budgets = dict.fromkeys(budget for protocol, _, _ in results for budget in protocol.budgets)
+    asked = dict.fromkeys(str(budget) for protocol, _, _ in results for budget in protocol.budgets)
+    budgets = {budget: Target(BUDGETS[budget]) for budget in asked}
     gathered = Scene(tuple(meshes), geometry, tuple(losses), tuple(faces), tuple(adjacency))
     return replace(
         case,
@@ -73,9 +77,24 @@ def gather(case: Case, results: Sequence[Result]) -> Case:
         measurements={mesh.segment.name: measure(mesh) for mesh in meshes},
         reliability=reliability,
         may_be_cut=frozenset(may_be_cut),
-        lighter={budget: lighter(gathered, Target(BUDGETS[budget])) for budget in budgets},
+        lighter=lighter_scenes(gathered, segmentations, budgets),
         most_error_mm=most_error,
     )
+
+
+def lighter_scenes(
+    scene: Scene, segmentations: Sequence[Segmentation], targets: Mapping[str, Target]
+) -> dict[str, Scene]:
+    """``scene`` within each target, by the same names; its losses go on with what vanished by thinning."""
+    from tomosurf.surface.lighter import lighter
+    from tomosurf.survival import lost_to_thinning
+
+    scenes = {}
+    for name, target in targets.items():
+        thinned = lighter(scene, target)
+        losses = (*scene.losses, *lost_to_thinning(segmentations, scene, thinned))
+        scenes[name] = replace(thinned, losses=losses)
+    return scenes
 
 
 def _names(volumes: Sequence[Volume], results: Sequence[Result]) -> list[dict[str, str]]:

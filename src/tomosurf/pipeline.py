@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from tomosurf import case_folder
 from tomosurf.config import (
@@ -32,13 +33,16 @@ from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.series import Intake, Series, Study
 from tomosurf.data.volume import Policy, Volume
 from tomosurf.errors import ConfigError, InputRefused
-from tomosurf.gather import gather, identity_of
+from tomosurf.gather import gather, identity_of, lighter_scenes
 from tomosurf.isolated import segment_in_child
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.resident import Engine
 from tomosurf.select import Verdict, choose
+
+if TYPE_CHECKING:
+    from tomosurf.surface.decimate import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class RunOptions:
         engine: holds networks from case to case; None: :func:`run` makes one, a single step does without.
         face: what happens to surfaces that show a face: "refuse" leaves them out, "blunt" hides the features,
             "keep" writes them as they are.
-        precision, mirror: how networks compute, as in :class:`~tomosurf.segment.options.SegmentOptions`.
+        precision, mirror, threads: how networks compute, as in :class:`~tomosurf.segment.options.SegmentOptions`.
     """
 
     device: str = "auto"
@@ -67,6 +71,7 @@ class RunOptions:
     precision: Literal["auto", "float32"] = "auto"
     mirror: bool = False
     face: FacePolicy = "refuse"
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +308,13 @@ def segment_volume(
     segment = SEGMENTERS.load(protocol.segment.method)
     if options.isolated and isinstance(protocol.segment, NetworkMethod):
         segment = segment_in_child
-    chosen = SegmentOptions(options.device, options.precision, mirror=options.mirror, engine=options.engine)
+    chosen = SegmentOptions(
+        options.device,
+        options.precision,
+        mirror=options.mirror,
+        threads=options.threads,
+        engine=options.engine,
+    )
     found: Segmentation = segment(volume, protocol.segment, chosen, progress)
     return replace(found, protocol=protocol.name, series=volume.series)
 
@@ -363,16 +374,25 @@ def surfaces_of_labels(
 
 
 def case_of_labels(
-    segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
+    segmentation: Segmentation,
+    progress: Progress = silent,
+    face: FacePolicy = "refuse",
+    targets: Mapping[str, Target] = MappingProxyType({}),
 ) -> Case:
-    """A label map without its images as a case: surfaces, measured and checked; no study, no files."""
+    """A label map without its images as a case: surfaces, measured and checked; no study, no files.
+
+    ``targets`` names lighter scenes to make beside the full one. An error that a target allows comes on top of
+    what the check of errors allows.
+    """
     from tomosurf.qc.run import run_checks
+    from tomosurf.qc.total_error import MOST_MM
     from tomosurf.surface.describe import basis_of, describe, reliability_of
     from tomosurf.surface.measure import measure
 
     made = surfaces_of_labels(segmentation, progress, face)
     scene = describe(made.scene, made.segmentation, None)
     basis = basis_of(made.segmentation)
+    allowed = MOST_MM + max((target.max_error_mm or 0.0 for target in targets.values()), default=0.0)
     case = Case(
         "",
         "",
@@ -380,6 +400,8 @@ def case_of_labels(
         scene=scene,
         measurements={mesh.segment.name: measure(mesh) for mesh in scene.meshes},
         reliability={mesh.segment.name: reliability_of(mesh, basis) for mesh in scene.meshes},
+        lighter=lighter_scenes(scene, [made.segmentation], targets),
+        most_error_mm={mesh.segment.name: allowed for mesh in scene.meshes},
     )
     return replace(case, findings=run_checks(case))
 

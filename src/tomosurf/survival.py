@@ -5,7 +5,7 @@ Two stages are compared as masks: a margin's inside, a label map's voxels, the v
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +76,38 @@ def lost_to_surfaces(segmentation: Segmentation, scene: Scene, stage: Stage = "s
                 now = _inside(mesh, segmentation.geometry, box)
             losses += _compare(was, now, segment.name, stage)
     return tuple(losses)
+
+
+def lost_to_thinning(segmentations: Sequence[Segmentation], full: Scene, thinned: Scene) -> tuple[Loss, ...]:
+    """From surfaces to the same ones with fewer triangles: whose voxel centres lie no longer inside.
+
+    Voxels are those of each structure's label map. Thinning keeps a surface's topology, so that pieces neither
+    merge nor part; one that shrinks until it holds no voxel centre has vanished. A structure without a mesh in
+    ``full`` was told before.
+    """
+    grids = {s.name: segmentation.geometry for segmentation in segmentations for s in segmentation.segments}
+    after = {mesh.segment.name: mesh for mesh in thinned.meshes}
+    losses: list[Loss] = []
+    for mesh in full.meshes:
+        less = after[mesh.segment.name]
+        if less is mesh:
+            continue
+        geometry = grids[mesh.segment.name]
+        box = _around(mesh, less, geometry)
+        was, now = _inside(mesh, geometry, box), _inside(less, geometry, box)
+        found = _compare(was, now, mesh.segment.name, "decimation")
+        losses += [loss for loss in found if loss.kind in {"vanished", "thinned"}]
+    return tuple(losses)
+
+
+def _around(mesh: SurfaceMesh, other: SurfaceMesh, geometry: Geometry) -> tuple[slice, slice, slice]:
+    """The voxels whose centres either mesh may hold, at least one."""
+    from tomosurf.surface.voxelise import box_of
+
+    pairs = zip(box_of(mesh, geometry), box_of(other, geometry), geometry.shape, strict=True)
+    spans = [(min(a.start, b.start, n - 1), max(a.stop, b.stop)) for a, b, n in pairs]
+    a, b, c = (slice(start, max(stop, start + 1)) for start, stop in spans)
+    return a, b, c
 
 
 def _inside(mesh: SurfaceMesh, geometry: Geometry, box: tuple[slice, slice, slice]) -> _Mask:

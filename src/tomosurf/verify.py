@@ -224,4 +224,5 @@ def _as_before(manifest: Manifest, labels: LabelsRecord) -> RunOptions:
     strict: Literal["auto", "float32"] = "float32" if told.get("precision") == "float32" else "auto"
     done = {face.action for face in manifest.faces}
     face: FacePolicy = "blunt" if "blunted" in done else "keep" if "kept" in done else "refuse"
-    return RunOptions(precision=strict, mirror=bool(told.get("mirrored_axes")), face=face)
+    mirror = bool(told.get("mirrored_axes"))
+    return RunOptions(precision=strict, mirror=mirror, face=face, threads=told.get("threads"))

@@ -223,3 +223,25 @@ def test_the_manifest_says_which_series_were_there_and_why_one_was_taken(small_c
     assert "Choice of series" in report
     assert all(reason in report for reasons in told.values() for reason in reasons)
     assert "DOE" not in report + str(case.manifest.as_dict())
+
+
+def test_a_network_s_case_is_made_again_whatever_the_number_of_threads(sample_data, tmp_path):
+    """Sums over threads differ in their last bits, so that the manifest has to say how many there were."""
+    import torch
+
+    usual = torch.get_num_threads()
+    crop = sample_data / "mr-hippocampus" / "crop-left"
+    try:
+        made = {}
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            (made[threads],) = run(
+                crop, tmp_path / str(threads), [load_protocol("mr-hippocampus")], QUICK
+            ).cases
+        for threads, case in made.items():
+            assert case.manifest.labels[0].provenance["threads"] == threads
+            torch.set_num_threads(3 - threads)
+            assert rebuild(case.folder).problems == ()
+            assert torch.get_num_threads() == 3 - threads
+    finally:
+        torch.set_num_threads(usual)

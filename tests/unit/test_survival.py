@@ -14,11 +14,13 @@ from tomosurf.data.finding import Finding
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene
 from tomosurf.data.segmentation import Margin, Segmentation
+from tomosurf.gather import lighter_scenes
 from tomosurf.qc.survival import check
 from tomosurf.refine.refine import refine
+from tomosurf.surface.decimate import Target
 from tomosurf.surface.extract import extract
 from tomosurf.surface.measure import measure
-from tomosurf.survival import lost_between, lost_to_labels, lost_to_surfaces
+from tomosurf.survival import lost_between, lost_to_labels, lost_to_surfaces, lost_to_thinning
 from tomosurf.testing.segmentations import margin_of, segment
 from tomosurf.testing.shape import Shape, Union
 from tomosurf.testing.solids import Ball, Box, Capsule, Torus
@@ -70,7 +72,12 @@ class Scenario:
 
 
 def run(scenario: Scenario) -> list[Finding]:
-    """The stages themselves: label map and margins of the shapes, clean-up, surfaces, check."""
+    """What the check says of :func:`made`."""
+    return check(made(scenario))
+
+
+def made(scenario: Scenario) -> Case:
+    """The stages themselves: label map and margins of the shapes, clean-up, surfaces."""
     shape = Union(tuple(scenario.pieces))
     fine = margin_of(shape, scenario.labels).values
     labels = np.asfortranarray(fine > 0).astype(np.uint8, order="F")
@@ -86,7 +93,15 @@ def run(scenario: Scenario) -> list[Finding]:
     )
     measured = {mesh.segment.name: measure(mesh) for mesh in scene.meshes}
     scene = replace(scene, losses=losses)
-    return check(Case("s", "i", segmentations=(refined,), scene=scene, measurements=measured))
+    return Case("s", "i", segmentations=(refined,), scene=scene, measurements=measured)
+
+
+def thinned(scenario: Scenario, target: Target) -> list[Finding]:
+    """What the check says beside that when a lighter scene is made, too."""
+    case = made(scenario)
+    lighter = lighter_scenes(case.scene, case.segmentations, {"web": target})
+    known = check(case)
+    return [finding for finding in check(replace(case, lighter=lighter)) if finding not in known]
 
 
 BIG = ball(14, 18, 15, 9.2)
@@ -318,3 +333,42 @@ def test_a_structure_without_a_surface_has_lost_everything() -> None:
     found = Segmentation(geometry, labels, (segment(1, "thing"),))
     losses = lost_to_surfaces(found, Scene(()))
     assert [(loss.kind, loss.count, loss.remaining) for loss in losses] == [("vanished", 2, 0)]
+
+
+THINNED_AWAY = {
+    "lesion of 3 voxels": (Scenario((BIG, THREE_VOXELS), "lesion"), "error"),
+    "the only lesion": (Scenario((THREE_VOXELS,), "lesion"), "error"),
+    "the second kidney": (Scenario(KIDNEYS, "paired", "kidneys"), "error"),
+    "a left organ": (Scenario((KIDNEYS[1],), "", "adrenal_left"), "error"),
+    "a crumb": (Scenario((BIG, ball(34, 18, 15, 1.2))), "info"),
+    "a ball beside a ball": (Scenario((BIG, ball(34, 18, 15, 3))), "warning"),
+}
+
+
+@pytest.mark.parametrize(("scenario", "severity"), THINNED_AWAY.values(), ids=list(THINNED_AWAY))
+def test_a_piece_that_a_lighter_scene_lacks_is_found(scenario: Scenario, severity: str) -> None:
+    case = made(scenario)
+    (mesh,) = case.scene.meshes
+    far_side = mesh.vertices[:, 0] > at(24 if len(scenario.pieces) > 1 else 0, 0, 0)[0]
+    poorer = replace(mesh, faces=mesh.faces[~far_side[mesh.faces].any(axis=1)])
+    losses = lost_to_thinning(case.segmentations, case.scene, Scene((poorer,)))
+    lighter = {"web": Scene((poorer,), losses=(*case.scene.losses, *losses))}
+    told = [
+        (f.data["stage"], f.data["kind"], f.data["budget"], f.severity)
+        for f in check(replace(case, lighter=lighter))
+        if f not in check(case)
+    ]
+    assert told == [("decimation", "vanished", "web", severity)]
+
+
+def test_a_piece_that_thinning_itself_wears_away_is_found() -> None:
+    found = thinned(Scenario(KIDNEYS, "paired", "kidneys"), Target(triangles=10))
+    assert found
+    for finding in found:
+        assert (finding.data["stage"], finding.data["kind"]) == ("decimation", "thinned")
+        assert "for web" in finding.message
+
+
+@pytest.mark.parametrize("scenario", CLEAN.values(), ids=list(CLEAN))
+def test_careful_thinning_raises_nothing(scenario: Scenario) -> None:
+    assert thinned(scenario, Target(max_error_mm=0.2)) == []

@@ -129,11 +129,13 @@ def test_a_result_that_another_tool_made_is_found(tmp_path: Path) -> None:
         if output["path"] == "meshes/bright.stl":
             output["sha256"] = case_folder.digest_of(path)
     document["environment"]["packages"]["vtk"] = "1.0"
+    document["environment"]["packages"]["tomosurf-source"] = "0123456789abcdef"
     _reseal(folder, outputs=document["outputs"], environment=document["environment"])
     assert verify(folder).ok
     problems = rebuild(folder).problems
     assert problems[0] == "meshes/bright.stl came out differently"
-    assert problems[1].startswith("made with vtk 1.0, here is 9.")
+    assert problems[1].startswith("made with tomosurf-source 0123456789abcdef, here is ")
+    assert problems[2].startswith("made with vtk 1.0, here is 9.")
 
 
 def test_a_changed_folder_isnt_rebuilt(folder: Path) -> None:

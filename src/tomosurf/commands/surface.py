@@ -70,13 +70,14 @@ def execute(arguments: Namespace, console: Console) -> int:
     targets = _targets(arguments)
     segmentation = read_labels(arguments.labels)
     with console.progress() as progress:
-        case = case_of_labels(segmentation, progress, arguments.face)
+        lighter = {name: target for name, target in targets.items() if target is not None}
+        case = case_of_labels(segmentation, progress, arguments.face, lighter)
     document: dict[str, Any] = {}
     printable: list[dict[str, Any]] = []
     if arguments.clearance is not None:
         printable = _printable(case.scene, names, arguments)
-    for budget, target in targets.items():
-        scene = case.scene if target is None else _lighter(case.scene, target)
+    for budget in targets:
+        scene = case.lighter.get(budget, case.scene)
         folder = arguments.output if budget == "print" else arguments.output / budget
         files = _write(scene, names, folder)
         meshes = [_described(mesh, case, files[mesh.segment.name]) for mesh in scene.meshes]
@@ -131,9 +132,9 @@ def millimetres(text: str) -> float:
 
 def _printable(scene: Scene, names: tuple[str, ...], arguments: Namespace) -> list[dict[str, Any]]:
     """Write the parts with a gap between them to a folder of their own, and say what a printer will meet."""
-    from tomosurf.surface.printable import apart, print_check
+    from tomosurf.surface.printable import apart, print_check, with_thickness
 
-    parts = replace(scene, meshes=apart(scene.meshes, arguments.clearance))
+    parts = replace(scene, meshes=with_thickness(apart(scene.meshes, arguments.clearance)))
     files = _write(parts, names, arguments.output / "printable")
     checks = print_check(parts.meshes)
     return [
@@ -145,12 +146,6 @@ def _printable(scene: Scene, names: tuple[str, ...], arguments: Namespace) -> li
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
     """The same with None for infinity, which JSON doesn't know."""
     return {name: None if value == float("inf") else value for name, value in values.items()}
-
-
-def _lighter(scene: Scene, target: Target) -> Scene:
-    from tomosurf.surface.lighter import lighter
-
-    return lighter(scene, target)
 
 
 def _described(mesh: SurfaceMesh, case: Case, files: dict[str, str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _SIDED = re.compile(r"(^|[_-])(left|right|l|r)([_-]|$)")
 
 
 def check(case: Case) -> list[Finding]:
-    """Report pieces that vanished, merged, parted or grew too thin between segmenter and surface.
+    """Report pieces that vanished, merged, parted or grew too thin between segmenter and surface, lighter ones too.
 
     An error where a piece of a lesion, one of a paired organ's two pieces or the whole of a sided organ is gone; a
     warning for other losses; an information for what a clean-up rule asked to drop, and for crumbs.
@@ -34,7 +34,12 @@ def check(case: Case) -> list[Finding]:
     one there. Look at the place in the images before trusting that the structure ends there.
     """
     segments = {segment.name: segment for segment in case.segments}
-    findings = [_told(loss, segments[loss.segment]) for loss in case.scene.losses if loss.segment in segments]
+    losses = [("", loss) for loss in case.scene.losses]
+    for budget, scene in case.lighter.items():
+        losses += [(budget, loss) for loss in scene.losses if loss not in case.scene.losses]
+    findings = [
+        _told(loss, segments[loss.segment], budget) for budget, loss in losses if loss.segment in segments
+    ]
     return findings + _single(case)
 
 
@@ -52,8 +57,8 @@ def _single(case: Case) -> list[Finding]:
     return findings
 
 
-def _told(loss: Loss, segment: Segment) -> Finding:
-    """One loss as a finding."""
+def _told(loss: Loss, segment: Segment, budget: str) -> Finding:
+    """One loss as a finding; ``budget`` names the lighter scene that it concerns, "" all of them."""
     severity = _severity(loss, segment)
     place = ", ".join(f"{value:.0f}" for value in loss.pieces[0].centre)
     size = f"{loss.volume_mm3:,.1f} mm3"
@@ -65,10 +70,12 @@ def _told(loss: Loss, segment: Segment) -> Finding:
         "parted": f"had {pieces} that fell apart ({first})",
         "thinned": f"lost {loss.count} part{'' if loss.count == 1 else 's'} of a piece ({size}, {first})",
     }[loss.kind]
-    message = f"{segment.name} {what} {_WHERE[loss.stage]}."
+    message = f"{segment.name} {what} {_WHERE[loss.stage]}{f' for {budget}' if budget else ''}."
     if severity != "info":
-        message += " Look at that place in the images."
-    return Finding("survival", severity, message, segment.name, loss.as_dict())
+        message += (
+            " The full surface still has it: use that." if budget else " Look at that place in the images."
+        )
+    return Finding("survival", severity, message, segment.name, {**loss.as_dict(), "budget": budget})
 
 
 def _severity(loss: Loss, segment: Segment) -> Severity:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
 from tomosurf import __version__
 from tomosurf.case_folder import lighter_name
@@ -34,7 +35,9 @@ PACKAGES = (
     "connected-components-3d",
     "monai",
     "nibabel",
+    "numba",
     "numpy",
+    "openvino",
     "pydicom",
     "pyjpegls",
     "pylibjpeg-libjpeg",
@@ -47,6 +50,8 @@ PACKAGES = (
     "vtk",
 )
 """Packages whose versions can change a result."""
+SOURCE = "tomosurf-source"
+"""Among them: the digest of tomosurf's own files, which can change while its version doesn't."""
 
 
 def manifest_of(
@@ -198,11 +203,20 @@ def _environment(segmentations: Iterable[Segmentation]) -> Environment:
 
 
 def package_versions() -> dict[str, str]:
-    """Each of ``PACKAGES`` with the version that is installed here."""
-    versions = {}
+    """Each of ``PACKAGES`` with the version that is installed here, and ``SOURCE``."""
+    versions = {SOURCE: _source()}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def _source() -> str:
+    """16 hexadecimal digits over tomosurf's Python files, by their names' order."""
+    folder = Path(__file__).resolve().parents[1]
+    content = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return content.hexdigest()[:16]

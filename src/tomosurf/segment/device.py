@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from tomosurf.errors import ConfigError, ModelError
@@ -53,6 +56,17 @@ def free_gpu_bytes(device: torch.device) -> int:
         if segment["device"] == number and tuple(segment["segment_pool_id"]) != (0, 0)
     )
     return int(min(free, allowed) + reserved - allocated - graphs)
+
+
+@contextmanager
+def on_threads(count: int | None) -> Iterator[None]:
+    """While it lasts, torch shares out what it computes on the CPU among so many threads; None: as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device_count() -> int:

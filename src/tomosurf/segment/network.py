@@ -10,6 +10,7 @@ from tomosurf.data.volume import Volume
 from tomosurf.errors import ModelError
 from tomosurf.progress import Progress, silent
 from tomosurf.segment.catalogue import find_model
+from tomosurf.segment.device import on_threads
 from tomosurf.segment.grids import turn
 from tomosurf.segment.inference import Inference
 from tomosurf.segment.options import SegmentOptions
@@ -31,7 +32,8 @@ def segment(
     Where the volume has the model's spacing, margins lie on the volume's own voxels and a voxel has a label
     exactly where that margin is above zero. Elsewhere, and for a sheared volume, margins lie on the
     network's grid and labels come from its interpolated outputs. Voxels that were never measured (padding)
-    get no label. The same volume gives the same bytes on the same machine's CPU. Where ``method`` says how to
+    get no label. The same volume gives the same bytes on the same kind of CPU and the same number of threads, which
+    ``provenance`` holds. Where ``method`` says how to
     localise, a volume larger than a crop goes through :func:`tomosurf.segment.localise.segment_whole`.
 
     Raises:
@@ -45,7 +47,14 @@ def segment(
     for given in (volume, *others):
         if given.modality and spec.modality not in ("any", given.modality):
             raise ModelError(f"model {spec.name} is for {spec.modality}; this volume is {given.modality}")
-    inference = Inference(folder, spec, options)
+    with on_threads(options.threads):
+        return _segment((volume, *others), method, Inference(folder, spec, options), progress)
+
+
+def _segment(
+    volumes: Sequence[Volume], method: NetworkMethod, inference: Inference, progress: Progress
+) -> Segmentation:
+    volume, spec = volumes[0], inference.spec
     if method.localise is not None and max(volume.geometry.extent) > method.localise.crop_mm:
         from tomosurf.segment.localise import segment_whole
 
@@ -55,7 +64,7 @@ def segment(
             f"model {spec.name} is for crops of at most {spec.max_extent_mm:g} mm; this volume is "
             f"{max(volume.geometry.extent):.0f} mm long: crop it, or run a protocol that finds the place"
         )
-    inferred = inference.run((volume, *others), volume, progress)
+    inferred = inference.run(volumes, volume, progress)
     found = inferred.found
     resampled = turn(volume.geometry, inferred.grid) is None
     doubtful = {s.name: found.doubtful_mm3.get(s.label, 0.0) for s in spec.segments}

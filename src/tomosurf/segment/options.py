@@ -19,8 +19,9 @@ class SegmentOptions:
     gives the same bytes twice on the same machine; None: on the CPU always, on a GPU only with float32.
     ``mirror`` averages over mirrored images along the axes that the model was trained for. ``compiled`` lets
     torch compile the network where that pays. ``gpu_memory_gb`` bounds what is taken of the GPU's memory;
-    ``batch`` is the number of windows at a time to begin with, None: by the window's size. ``engine`` holds
-    networks that are loaded already and keeps those that will be; None: they are loaded for this case alone.
+    ``batch`` is the number of windows at a time to begin with, None: by the window's size. ``threads`` of the CPU
+    compute, None: as many as torch would take; on how many hangs the order of sums, so the last bits. ``engine``
+    holds networks that are loaded already and keeps those that will be; None: they are loaded for this case alone.
     """
 
     device: str = "auto"
@@ -30,4 +31,5 @@ class SegmentOptions:
     compiled: bool = True
     gpu_memory_gb: float | None = None
     batch: int | None = None
+    threads: int | None = None
     engine: Engine | None = None

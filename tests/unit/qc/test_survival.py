@@ -47,3 +47,21 @@ def test_severity(role, name, about, severity):
 def test_the_message_says_what_where_and_when():
     told = finding(stage="decimation").message
     assert "lost 1 piece" in told and "4.0 mm3" in told and "LPS 1, 2, 3 mm" in told and "thinned" in told
+
+
+def test_a_loss_of_a_lighter_scene_names_it_and_is_told_once_a_scene():
+    known = Loss("surface", "vanished", "thing", (Piece(40.0, (0.0, 0.0, 0.0), 1),), 1, 40.0, 100.0, 1)
+    new = Loss("decimation", "vanished", "thing", (Piece(50.0, (1.0, 0.0, 0.0), 1),), 1, 50.0, 100.0, 1)
+    labels = np.zeros((2, 2, 2), np.uint8)
+    segment = Segment(1, "thing", Code("1", "x"), (1, 2, 3), "lesion")
+    case = Case(
+        "s",
+        "i",
+        segmentations=(Segmentation(Geometry((2, 2, 2), np.eye(4)), labels, (segment,)),),
+        scene=Scene((), losses=(known,)),
+        lighter={"web": Scene((), losses=(known, new)), "headset": Scene((), losses=(known, new))},
+    )
+    told = [(f.data["budget"], f.data["stage"], f.severity) for f in check(case)]
+    assert told == [
+        ("", "surface", "error"), ("web", "decimation", "error"), ("headset", "decimation", "error")
+    ]  # fmt: skip

@@ -66,6 +66,7 @@ class Batches:
             "device": device_name(self._way.device),
             "precision": self._way.precision,
             "deterministic": self._way.deterministic,
+            "threads": torch.get_num_threads(),
             "runtime": runner.runtime if runner else "",
             "windows": self._tiling.count,
             "windows_at_once": self.footing.batch,
