@@ -18,8 +18,8 @@ from tomosurf.surface.tree import tree_of
 
 STEEP = 0.1
 """Squared sine of the angle between wall and free surface below which a vertex can't slide along the latter."""
-
-
+THICKNESS = "thickness"
+"""Vertex data of printable parts."""
 TRIES = 6
 """How often walls are sunk anew where the narrowest gap isn't what was asked for."""
 WIDER = 1.05
@@ -30,9 +30,9 @@ WIDER = 1.05
 class PrintCheck:
     """What a printer's software would stumble over.
 
-    ``crossings`` counts pairs of triangles that meet where they shouldn't, exactly; ``thinnest_mm`` is the least of
-    the wall's thickness at all vertices; ``gap_mm`` the least distance to any other part, from vertices and from
-    points spread over the area, infinity without one.
+    ``crossings`` counts pairs of triangles that meet where they shouldn't, exactly; ``thinnest_mm`` is the least
+    ``thickness`` of all vertices, infinity where none is known; ``gap_mm`` the least distance to any other part,
+    from vertices and from points spread over the area, infinity without one.
     """
 
     closed: bool
@@ -106,12 +106,23 @@ def _sunk(
     return replace(mesh, vertices=mesh.vertices + moved)
 
 
+def with_thickness(meshes: Sequence[SurfaceMesh]) -> tuple[SurfaceMesh, ...]:
+    """The same parts with ``thickness`` (float32, mm; :func:`wall_thickness`) in their vertex data."""
+    return tuple(
+        replace(mesh, vertex_data={**mesh.vertex_data, THICKNESS: wall_thickness(mesh)}) for mesh in meshes
+    )
+
+
 def print_check(meshes: Sequence[SurfaceMesh]) -> tuple[PrintCheck, ...]:
-    """One entry a part: soundness, self-intersections found exactly, thinnest wall and narrowest gap."""
+    """One entry a part: soundness, self-intersections found exactly, thinnest wall and narrowest gap.
+
+    ``meshes`` come from :func:`with_thickness`.
+    """
     checks = []
     for mesh, gap in zip(meshes, _gaps(meshes), strict=True):
         measured = measure(mesh)
-        thinnest = float(wall_thickness(mesh).min(initial=np.inf))
+        thickness = mesh.vertex_data[THICKNESS]
+        thinnest = float(thickness.min(initial=np.inf, where=~np.isnan(thickness)))
         crossings = len(self_intersections(mesh.vertices, mesh.faces))
         checks.append(PrintCheck(measured.closed, measured.manifold, crossings, thinnest, gap))
     return tuple(checks)

@@ -14,14 +14,14 @@ START = 1e-6
 
 
 def wall_thickness(mesh: SurfaceMesh) -> NDArray[np.float32]:
-    """(n,) mm from each vertex straight through the body to the other side; infinity where a ray finds none.
+    """(n,) mm from each vertex straight through the body to the other side; NaN where a ray finds none.
 
     The ray runs against the vertex' normal, the sum of its triangles' normals weighted by their angles at it
     (Thuermer and Wuethrich 1998). On a wall with parallel sides that is its thickness, to rounding; where the
     sides lean towards each other it is longer than the shortest way across, by one over the cosine of the lean.
     """
     if not len(mesh.faces):
-        return np.full(len(mesh.vertices), np.inf, np.float32)
+        return np.full(len(mesh.vertices), np.nan, np.float32)
     tree = tree_of(mesh.vertices, mesh.faces)
     return _thickness(tree, mesh.vertices, vertex_normals(mesh.vertices, mesh.faces))  # type: ignore[no-any-return]
 
@@ -54,5 +54,6 @@ def _thickness(
     found = np.empty(len(vertices), np.float32)
     for n in range(len(vertices)):
         inward = -normals[n]
-        found[n] = first_hit(tree, vertices[n], inward, START) if inward.any() else np.inf
+        away = first_hit(tree, vertices[n], inward, START) if inward.any() else np.inf
+        found[n] = away if away < np.inf else np.nan
     return found
