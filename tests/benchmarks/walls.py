@@ -6,6 +6,9 @@ The cells fill an ellipsoid; their walls are found, checked and counted. Time is
 from __future__ import annotations
 
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numba
 import numpy as np
@@ -18,10 +21,12 @@ from tomosurf.data.complex import SurfaceComplex
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.surface.extract import extract, extract_complexes
+from tomosurf.surface.intersections import self_intersections
 from tomosurf.surface.measure import measure
 from tomosurf.testing.segmentations import segment
 
 SHAPE = (512, 512, 300)
+COUNTS = (10, 30, 100)
 
 
 def distances(meshes: dict[str, Mesh]) -> dict[str, float]:
@@ -64,31 +69,100 @@ def _grow(labels: NDArray[np.uint8], seeds: NDArray[np.float64]) -> None:
                         labels[k, j, i] = n + 1
 
 
-def faults(walls: SurfaceComplex) -> tuple[int, int]:
-    """How many labels' meshes aren't closed and manifold, and how many pairs of triangles meet, decided exactly."""
-    from igl.copyleft import cgal
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What became of a number of cells."""
 
-    meshes = [measure(walls.mesh(segment(label))) for label in walls.labels]
-    met = cgal.remesh_self_intersections(walls.vertices, walls.faces.astype(np.int64), detect_only=True)[2]
-    return sum(not (m.closed and m.manifold) for m in meshes), len(met)
+    triangles: int
+    seconds: float
+    bytes: float
+    unsound: int
+    meeting: int
+    unshared: int
+    checking: float
 
 
-def cells(count: int, shape: tuple[int, int, int] = SHAPE) -> list[Figure]:
+def made(count: int, shape: tuple[int, int, int]) -> Walls:
+    """Extract and check; call it in a process of its own, since memory is the process' largest so far."""
+    extract_complexes(voronoi(3, (32, 32, 32)))
     segmentation = voronoi(count, shape)
     before = peak_memory_mb()
     start = time.process_time()
     (walls,) = extract_complexes(segmentation)
-    seconds = time.process_time() - start
-    memory = peak_memory_mb() - before
-    unsound, met = faults(walls)
-    millions = len(walls.faces) / 1e6
-    return [
-        Figure(f"{count} cells: triangles", millions, unit="million"),
-        Figure(f"{count} cells: surfaces not closed and manifold", unsound, unit="", goal=0),
-        Figure(f"{count} cells: pairs of triangles that meet", met, unit="", goal=0),
-        Figure(f"{count} cells: CPU time a million triangles", seconds / millions, unit="s"),
-        Figure(f"{count} cells: memory over the labels'", memory, unit="MB"),
-    ]
+    seconds, memory = time.process_time() - start, peak_memory_mb() - before
+    start = time.process_time()
+    unsound, unshared = parts(walls)
+    meeting = len(self_intersections(walls.vertices, walls.faces))
+    checking = time.process_time() - start
+    return Walls(len(walls.faces), seconds, memory * 1e6, unsound, meeting, unshared, checking)
+
+
+def parts(walls: SurfaceComplex) -> tuple[int, int]:
+    """Labels whose mesh has an open or non-manifold edge or vertex; triangles that a neighbour lacks to the bit.
+
+    A triangle between two labels must be in the meshes of both, with the same three corners.
+    """
+    unsound, keys = 0, []
+    for label in walls.labels:
+        mesh = walls.mesh(segment(label))
+        measured = measure(mesh)
+        unsound += not (measured.closed and measured.manifold)
+        corners = _mixed(np.ascontiguousarray(mesh.vertices).view(np.uint64))
+        keys.append(corners[mesh.faces].sum(axis=1, dtype=np.uint64))
+    counts = np.unique(np.concatenate(keys), return_counts=True)[1]
+    inner = int((walls.sides[:, 1] > 0).sum())
+    return unsound, abs(inner - int((counts == 2).sum())) + int((counts > 2).sum())
+
+
+def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One number for the bits of a row's three coordinates (the finaliser of MurmurHash3, once a coordinate)."""
+    key = np.zeros(len(bits), np.uint64)
+    for column in bits.T:
+        key = key * np.uint64(31) + column
+        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            key = (key ^ (key >> np.uint64(33))) * np.uint64(factor)
+        key ^= key >> np.uint64(33)
+    return key
+
+
+def by_another_library(walls: SurfaceComplex) -> int:
+    """Pairs of triangles that meet, as CGAL finds them exactly; it takes too much memory for millions."""
+    from igl.copyleft import cgal
+
+    found = cgal.remesh_self_intersections(walls.vertices, walls.faces.astype(np.int64), detect_only=True)
+    return len(found[2])
+
+
+def cells() -> list[Figure]:
+    """Growing numbers of cells on the full grid, each in a process of its own."""
+    found: dict[int, Walls] = {}
+    for count in COUNTS:
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            found[count] = process.submit(made, count, SHAPE).result()
+    figures = []
+    for count, walls in found.items():
+        figures += [
+            Figure(f"{count} cells: triangles", walls.triangles / 1e6, unit="million"),
+            Figure(f"{count} cells: surfaces not closed and manifold", walls.unsound, unit="", goal=0),
+            Figure(f"{count} cells: pairs of triangles that meet", walls.meeting, unit="", goal=0),
+            Figure(f"{count} cells: triangles that a neighbour lacks", walls.unshared, unit="", goal=0),
+            Figure(f"{count} cells: CPU time of extraction", walls.seconds),
+            Figure(f"{count} cells: memory beside the labels", walls.bytes / 1e6, unit="MB"),
+            Figure(f"{count} cells: CPU time of these checks", walls.checking),
+        ]
+    first, *more = COUNTS
+    for count in more:
+        for what, unit in (("seconds", "s"), ("bytes", "B")):
+            ours, fewer = (getattr(found[n], what) / found[n].triangles for n in (count, first))
+            scale, of = (1e6, "a million triangles") if unit == "s" else (1.0, "a triangle")
+            figures.append(
+                Figure(
+                    f"{count} cells: {what} {of}", ours * scale, fewer * scale, f"{first} cells", unit, 1.0
+                )
+            )
+    (small,) = extract_complexes(voronoi(100, (128, 128, 75)))
+    what = f"100 cells, {len(small.faces)} triangles: pairs that meet, by CGAL"
+    return [*figures, Figure(what, by_another_library(small), unit="", goal=0)]
 
 
 def from_fields() -> list[Figure]:
@@ -116,7 +190,7 @@ def from_fields() -> list[Figure]:
 
 def figures() -> list[Figure]:
     extract_complexes(voronoi(3, (32, 32, 32)))
-    return [*from_fields(), *(figure for count in (10, 30, 100) for figure in cells(count))]
+    return [*from_fields(), *cells()]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from tomosurf.data.series import SeriesHints
 from tomosurf.ingest.elements import Elements
+from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import text, texts
 
@@ -18,7 +19,7 @@ NO_AGENT = frozenset({"", "NO", "NONE", "N", "W/O", "WITHOUT", "NATIVE"})
 """What stands in Contrast/Bolus Agent when none was given."""
 
 
-OF_HINTS = (
+@remembered(
     Tag.SpecificCharacterSet,
     Tag.BodyPartExamined,
     Tag.SeriesDescription,
@@ -26,9 +27,6 @@ OF_HINTS = (
     Tag.ContrastBolusAgent,
     Tag.ImageType,
 )
-"""What :func:`hints_of` looks at."""
-
-
 def hints_of(elements: Elements) -> SeriesHints:
     """The hints of one image."""
     return SeriesHints(

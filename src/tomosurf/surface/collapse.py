@@ -13,7 +13,7 @@ from tomosurf.surface.buckets import Buckets, pop, push
 from tomosurf.surface.incidence import FIXED, FROZEN, INSIDE
 from tomosurf.surface.quadrics import TERMS, merged
 from tomosurf.surface.tree import triangle_distance
-from tomosurf.surface.vectors import dot, normal_of
+from tomosurf.surface.vectors import normal_of, squared_step
 
 DEGREE = 96
 """Most triangles around an edge that is looked at; the vertices of busier ones stay."""
@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
     ``places`` (n, 4 + TERMS) float64 holds where it is, its quadric and how far it may stray, ``original`` (n, 3)
     where it was. A triangle that is gone has -1 for its first corner. ``onward`` (3m,) links the corners of one
-    vertex; ``token`` (1,) is the last mark.
+    vertex; ``token`` (1,) is the last mark; ``fan`` (2 * DEGREE, 3, 3) is room for the triangles around an edge.
     """
 
     facts: NDArray[np.int32]
@@ -47,6 +47,7 @@ class Work(NamedTuple):
     regions: NDArray[np.int64]
     onward: NDArray[np.int32]
     token: NDArray[np.int32]
+    fan: NDArray[np.float64]
 
 
 @numba.njit(cache=True)
@@ -281,8 +282,7 @@ def _near(
     limit: float,
 ) -> bool:
     """Whether all original vertices merged into either end lie within ``limit`` of the new triangles."""
-    fan = np.empty((2 * DEGREE, 3, 3))
-    size = 0
+    fan, size = work.fan, 0
     for end in range(2):
         moved, other = ends[end], ends[1 - end]
         for n in range(counts[end]):
@@ -321,9 +321,10 @@ def _commit(work: Work, around: NDArray[np.int32], u: int, v: int, place: NDArra
         for s in range(3):
             if work.faces[face, s] == v:
                 work.faces[face, s] = u
-    far_u, far_v = place - work.original[work.facts[u, ORIGIN]], place - work.original[work.facts[v, ORIGIN]]
-    if work.facts[u, KIND] == work.facts[v, KIND] and dot(far_v, far_v) < dot(far_u, far_u):
-        work.facts[u, ORIGIN] = work.facts[v, ORIGIN]
+    if work.facts[u, KIND] == work.facts[v, KIND]:
+        near_u = squared_step(place, work.original[work.facts[u, ORIGIN]])
+        if squared_step(place, work.original[work.facts[v, ORIGIN]]) < near_u:
+            work.facts[u, ORIGIN] = work.facts[v, ORIGIN]
     for n in range(3):
         work.places[u, n] = place[n]
     for n in range(3, 3 + TERMS):

@@ -12,6 +12,7 @@ from tomosurf.data.complex import SurfaceComplex
 from tomosurf.errors import ConfigError
 from tomosurf.surface.buckets import buckets_for
 from tomosurf.surface.collapse import (
+    DEGREE,
     FIRST,
     KIND,
     LAST,
@@ -144,7 +145,9 @@ def _work_of(surfaces: SurfaceComplex, limits: NDArray[np.float64]) -> tuple[Wor
     facts[:, MARK], facts[:, ORIGIN] = -1, numbers
     facts[:, MEMBER], facts[:, LAST_MEMBER] = -1, numbers
     places = np.concatenate([points, quadrics, limits[:, None]], axis=1)
-    return Work(facts, places, points, faces, regions, corners.onward, np.zeros(1, np.int32)), middle
+    fan = np.empty((2 * DEGREE, 3, 3))
+    work = Work(facts, places, points, faces, regions, corners.onward, np.zeros(1, np.int32), fan)
+    return work, middle
 
 
 def _compact(

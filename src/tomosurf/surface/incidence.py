@@ -58,7 +58,7 @@ def kinds_of(faces: NDArray[np.int32], regions: NDArray[np.int64], corners: Corn
     """
     kinds = np.zeros(len(corners.first), np.uint8)
     edges = np.empty((512, 3), np.int64)
-    fans = np.empty(256, np.int32)
+    room = np.empty((2, 256), np.int32)
     for vertex in range(len(kinds)):
         found, degree = _edges(vertex, faces, regions, corners, edges)
         if found < 0:
@@ -71,7 +71,7 @@ def kinds_of(faces: NDArray[np.int32], regions: NDArray[np.int64], corners: Corn
                 uneven = uneven or (curves > 0 and count != meeting)
                 outline = outline or count == 2
                 curves, meeting = curves + 1, count
-        sheets = _sheets(vertex, faces, regions, corners, fans, degree)
+        sheets = _sheets(vertex, faces, regions, corners, room[:, :degree])
         if curves == 0:
             kinds[vertex] = INSIDE if sheets == 1 else FIXED
         elif curves == 2 and not uneven and sheets == meeting:
@@ -116,11 +116,14 @@ def _sheets(
     faces: NDArray[np.int32],
     regions: NDArray[np.int64],
     corners: Corners,
-    fans: NDArray[np.int32],
-    degree: int,
+    room: NDArray[np.int32],
 ) -> int:
-    """How many fans the vertex' triangles form when they are joined across edges that are no curves."""
-    around = np.empty(degree, np.int32)
+    """How many fans the vertex' triangles form when they are joined across edges that are no curves.
+
+    ``room`` (2, number of triangles) is overwritten.
+    """
+    around, fans = room[0], room[1]
+    degree = room.shape[1]
     corner = corners.first[vertex]
     for n in range(degree):
         around[n], fans[n] = corner, n
@@ -143,4 +146,4 @@ def _sheets(
                 for o in range(degree):
                     if fans[o] == old:
                         fans[o] = fans[n]
-    return sheets
+    return sheets  # type: ignore[no-any-return]

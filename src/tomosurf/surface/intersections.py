@@ -20,6 +20,7 @@ MARGIN = 1e-10
 """Share of two triangles' size by which a plane must clear them in floating point; rounding errs by 1e-14."""
 
 Point = tuple[Fraction, Fraction, Fraction]
+Vector = NDArray[np.float64] | tuple[float, float, float]
 
 
 def self_intersections(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -103,6 +104,9 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
     count = len(faces)
     nodes = np.empty(DEPTH, np.int64)
     box = np.empty(6)
+    room = np.empty(
+        (3, 3, 3)
+    )  # for what is made of every pair: an array of its own would cost more than the rest
     for n in range(count):
         _box_of(tree.corners, n, box)
         nodes[0], top = 0, 1
@@ -117,7 +121,7 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
                 continue
             leaf = node - leaves + 1
             for m in range(max(leaf * count // leaves, n + 1), (leaf + 1) * count // leaves):
-                if _clear(tree.corners, faces, n, m):
+                if _beside(tree.corners, m, box) or _clear(tree.corners, faces, n, m, room):
                     continue
                 if size == len(found):
                     found = np.concatenate((found, np.empty_like(found)))
@@ -145,8 +149,18 @@ def _overlap(boxes: NDArray[np.float64], node: int, box: NDArray[np.float64]) ->
     )
 
 
+@numba.njit(cache=True, inline="always")
+def _beside(corners: Corners, n: int, box: NDArray[np.float64]) -> bool:
+    """Whether a triangle lies beyond one side of a box, exactly."""
+    beside = False
+    for axis in range(3):
+        a, b, c = corners[n, 0, axis], corners[n, 1, axis], corners[n, 2, axis]
+        beside = beside or max(a, b, c) < box[axis] or min(a, b, c) > box[3 + axis]
+    return beside
+
+
 @numba.njit(cache=True)
-def _clear(corners: Corners, faces: NDArray[np.int32], n: int, m: int) -> bool:
+def _clear(corners: Corners, faces: NDArray[np.int32], n: int, m: int, room: NDArray[np.float64]) -> bool:
     """Whether two triangles surely have no more in common than their indices say."""
     first, second, shared = _in_common(faces[n], faces[m])
     if shared == 3:
@@ -155,8 +169,12 @@ def _clear(corners: Corners, faces: NDArray[np.int32], n: int, m: int) -> bool:
     if shared == 2:  # the corners that aren't shared, and one that is
         return _open(one, 3 - first, other, 3 - second)  # type: ignore[no-any-return]
     if shared == 0:
-        return _parted_clearly(one, other)  # type: ignore[no-any-return]
-    return _parted_clearly(_opposite(one, first), other) and _parted_clearly(_opposite(other, second), one)  # type: ignore[no-any-return]
+        return _parted_clearly(one, other, room)  # type: ignore[no-any-return]
+    _opposite(one, first, room[2])
+    if not _parted_clearly(room[2], other, room):
+        return False
+    _opposite(other, second, room[2])
+    return _parted_clearly(room[2], one, room)  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True)
@@ -170,23 +188,19 @@ def _in_common(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[int, i
     return first, second, shared
 
 
-@numba.njit(cache=True)
-def _opposite(triangle: NDArray[np.float64], corner: int) -> NDArray[np.float64]:
-    """The edge that doesn't touch a corner, as a triangle without area."""
-    edge = np.empty((3, 3))
-    edge[0], edge[1], edge[2] = (
-        triangle[(corner + 1) % 3],
-        triangle[(corner + 2) % 3],
-        triangle[(corner + 2) % 3],
-    )
-    return edge
+@numba.njit(cache=True, inline="always")
+def _opposite(triangle: NDArray[np.float64], corner: int, edge: NDArray[np.float64]) -> None:
+    """The edge that doesn't touch a corner, as a triangle without area, into ``edge``."""
+    for axis in range(3):
+        edge[0, axis] = triangle[(corner + 1) % 3, axis]
+        edge[1, axis] = edge[2, axis] = triangle[(corner + 2) % 3, axis]
 
 
 @numba.njit(cache=True)
 def _open(one: NDArray[np.float64], a: int, other: NDArray[np.float64], b: int) -> bool:
     """Whether two triangles on one edge surely don't lie on each other."""
     p = one[(a + 1) % 3]
-    edge, to_a, to_b = one[(a + 2) % 3] - p, one[a] - p, other[b] - p
+    edge, to_a, to_b = _step(p, one[(a + 2) % 3]), _step(p, one[a]), _step(p, other[b])
     first, second = _product(edge, to_a), _product(edge, to_b)
     fold = first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
     sine = _product(first, second)
@@ -195,7 +209,12 @@ def _open(one: NDArray[np.float64], a: int, other: NDArray[np.float64], b: int) 
 
 
 @numba.njit(cache=True, inline="always")
-def _product(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float, float]:
+def _step(a: Vector, b: Vector) -> tuple[float, float, float]:
+    return b[0] - a[0], b[1] - a[1], b[2] - a[2]
+
+
+@numba.njit(cache=True, inline="always")
+def _product(a: Vector, b: Vector) -> tuple[float, float, float]:
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
@@ -205,10 +224,9 @@ def _length(a: tuple[float, float, float]) -> float:
 
 
 @numba.njit(cache=True)
-def _parted_clearly(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """:func:`_parted` in floating point, with room to spare."""
-    edges = np.empty((2, 3, 3))
-    size = 0.0
+def _parted_clearly(one: NDArray[np.float64], other: NDArray[np.float64], room: NDArray[np.float64]) -> bool:
+    """:func:`_parted` in floating point, with room to spare; the first two of ``room`` are overwritten."""
+    edges, size = room[:2], 0.0
     for s in range(3):
         for axis in range(3):
             edges[0, s, axis] = one[(s + 1) % 3, axis] - one[s, axis]
@@ -224,10 +242,9 @@ def _parts_along_faces(
     one: NDArray[np.float64], other: NDArray[np.float64], edges: NDArray[np.float64], size: float
 ) -> bool:
     """Whether a plane parallel to a triangle, or upright on one along an edge, clears both."""
-    normal = np.empty(3)
     for t in range(2):
-        normal[0], normal[1], normal[2] = _product(edges[t, 0], edges[t, 1])
-        if _parts(one, other, (normal[0], normal[1], normal[2]), size):
+        normal = _product(edges[t, 0], edges[t, 1])
+        if _parts(one, other, normal, size):
             return True
         for s in range(6):
             if _parts(one, other, _product(normal, edges[s // 3, s % 3]), size):

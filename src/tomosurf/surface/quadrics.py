@@ -19,6 +19,8 @@ SHORTNESS = 1e-6
 
 Quadrics = NDArray[np.float64]
 Points = NDArray[np.float64]
+Sum = tuple[float, float, float, float, float, float, float, float, float, float, float]
+"""The ``TERMS`` of one quadric."""
 
 
 @numba.njit(cache=True)
@@ -106,7 +108,7 @@ def merged(
 
     ``places`` (n, 3 + TERMS) holds each vertex' coordinates and quadric.
     """
-    q = places[u, 3:] + places[v, 3:]
+    q = _sum(places[u], places[v])
     if kind_u >= FIXED or (kind_u != INSIDE and kind_v == INSIDE):
         x, y, z = places[u, 0], places[u, 1], places[u, 2]
     elif kind_v >= FIXED or (kind_v != INSIDE and kind_u == INSIDE):
@@ -121,8 +123,26 @@ def merged(
 
 
 @numba.njit(cache=True, inline="always")
-def _value(q: Quadrics, x: float, y: float, z: float) -> float:
-    return (  # type: ignore[no-any-return]
+def _sum(one: Points, other: Points) -> Sum:
+    """Two vertices' quadrics added: a tuple, since an array would be made anew for every edge."""
+    return (
+        one[3] + other[3],
+        one[4] + other[4],
+        one[5] + other[5],
+        one[6] + other[6],
+        one[7] + other[7],
+        one[8] + other[8],
+        one[9] + other[9],
+        one[10] + other[10],
+        one[11] + other[11],
+        one[12] + other[12],
+        one[13] + other[13],
+    )
+
+
+@numba.njit(cache=True, inline="always")
+def _value(q: Sum, x: float, y: float, z: float) -> float:
+    return (
         x * (q[0] * x + 2 * (q[1] * y + q[2] * z + q[6]))
         + y * (q[3] * y + 2 * (q[4] * z + q[7]))
         + z * (q[5] * z + 2 * q[8])
@@ -131,7 +151,7 @@ def _value(q: Quadrics, x: float, y: float, z: float) -> float:
 
 
 @numba.njit(cache=True, inline="always")
-def _least(q: Quadrics, points: Points, u: int, v: int) -> tuple[float, float, float]:
+def _least(q: Sum, points: Points, u: int, v: int) -> tuple[float, float, float]:
     """The place of the least sum, drawn a little to the edge's middle: always one, by Cramer's rule."""
     mx, my, mz = (
         (points[u, 0] + points[v, 0]) / 2,
@@ -154,7 +174,7 @@ def _least(q: Quadrics, points: Points, u: int, v: int) -> tuple[float, float, f
 
 
 @numba.njit(cache=True)
-def _least_between(q: Quadrics, points: Points, u: int, v: int) -> tuple[float, float, float]:
+def _least_between(q: Sum, points: Points, u: int, v: int) -> tuple[float, float, float]:
     """The place of the least sum on the straight edge."""
     dx, dy, dz = _step(points, u, v)
     x, y, z = points[u, 0], points[u, 1], points[u, 2]

@@ -10,9 +10,9 @@ Vector = NDArray[np.float64]
 
 
 @numba.njit(cache=True, inline="always")
-def dot(a: Vector, b: Vector) -> float:
-    """The scalar product."""
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]  # type: ignore[no-any-return]
+def squared_step(a: Vector, b: Vector) -> float:
+    """The squared distance of two points."""
+    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True, inline="always")

@@ -6,7 +6,6 @@ gives a refusal. Children stay alive from slice to slice and end with the pool.
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
@@ -15,8 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock, Thread
-from time import monotonic
+from threading import Lock, Timer
 from types import TracebackType
 from typing import IO
 
@@ -36,8 +34,6 @@ PIPE_BYTES = 1 << 20
 """Room of a pipe: the most that Linux gives to anybody."""
 START_SECONDS = 60.0
 """Wall time in which a child must be ready; a cold disk may take some."""
-WATCH_SECONDS = 0.1
-"""How often the children's clocks are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +75,19 @@ class Decoders:
         self._idle: defaultdict[str, list[_Child]] = defaultdict(list)
         self._all: set[_Child] = set()
         self._lock = Lock()
-        self._closed = Event()
-        self._watcher = Thread(target=self._watch, daemon=True)
+        self._closed = False
 
     def __enter__(self) -> Decoders:
-        self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         with self._lock:
-            self._closed.set()
+            self._closed = True
             children, self._all = self._all, set()
         for child in children:
             child.end()
-        self._watcher.join()
 
     def decode(self, codec: str, stream: bytes, expected: int) -> bytearray:
         """The cells of one compressed image, ``expected`` bytes; a child is started when none is free.
@@ -106,44 +99,25 @@ class Decoders:
         try:
             cells = child.decode(stream, expected)
         except BaseException:
-            self._drop(child)
+            with self._lock:
+                self._all.discard(child)
+            child.end()
             raise
         with self._lock:
             self._idle[codec].append(child)
         return cells
 
     def _child(self, codec: str) -> _Child:
-        """A child that waits for a request."""
         with self._lock:
             if self._idle[codec]:
                 return self._idle[codec].pop()
         child = _Child(codec, self._limits)
         with self._lock:
-            closed = self._closed.is_set()
-            if not closed:
+            if not self._closed:
                 self._all.add(child)
-        if closed:
-            child.end()
-            raise refusal("decoder_failed", "decoding was stopped")
-        try:
-            child.begin()
-        except BaseException:
-            self._drop(child)
-            raise
-        return child
-
-    def _drop(self, child: _Child) -> None:
-        with self._lock:
-            self._all.discard(child)
+                return child
         child.end()
-
-    def _watch(self) -> None:
-        """Kill children that are overdue, until the pool is closed."""
-        while not self._closed.wait(WATCH_SECONDS):
-            with self._lock:
-                children = tuple(self._all)
-            for child in children:
-                child.kill_if_overdue()
+        raise refusal("decoder_failed", "decoding was stopped")
 
 
 class _Child:
@@ -151,8 +125,7 @@ class _Child:
 
     def __init__(self, codec: str, limits: Limits) -> None:
         self._wall_seconds = limits.wall_seconds
-        self._clock = Lock()
-        self._deadline, self._overdue = math.inf, False
+        self._overdue = False
         numbers = [str(limits.memory), str(limits.processor_seconds)]
         self._process = subprocess.Popen(
             [
@@ -171,10 +144,11 @@ class _Child:
         )
         for pipe in (self._process.stdin, self._process.stdout):
             _widen(pipe)
-
-    def begin(self) -> None:
-        """Wait until the decoder is loaded; after a refusal the child is of no use."""
-        self._exchange(b"", START_SECONDS, 0)
+        try:
+            self._exchange(b"", START_SECONDS, 0)
+        except BaseException:
+            self.end()
+            raise
 
     def decode(self, stream: bytes, expected: int) -> bytearray:
         """See :meth:`Decoders.decode`; after a refusal the child is of no more use."""
@@ -191,27 +165,20 @@ class _Child:
 
     def _exchange(self, request: bytes, seconds: float, expected: int) -> bytearray:
         """Send a request and take the reply to it, against the clock."""
-        self._set_deadline(monotonic() + seconds)
+        clock = Timer(seconds, self._kill_overdue)
+        clock.daemon = True
+        clock.start()
         try:
-            cells = self._reply(request, expected)
-            self._set_deadline(math.inf)
-            if self._overdue:  # killed when the reply was there already
-                raise EOFError
+            return self._reply(request, expected)
         except (EOFError, BrokenPipeError):
             what = "took too long" if self._overdue else "ended: out of memory, out of time, or crashed"
             raise refusal("decoder_failed", f"the process that decodes compressed slices {what}") from None
-        return cells
+        finally:
+            clock.cancel()
 
-    def _set_deadline(self, deadline: float) -> None:
-        with self._clock:
-            self._deadline = deadline
-
-    def kill_if_overdue(self) -> None:
-        """Kill the child if it hasn't replied in time."""
-        with self._clock:
-            if monotonic() > self._deadline:
-                self._overdue = True
-                self._process.kill()
+    def _kill_overdue(self) -> None:
+        self._overdue = True
+        self._process.kill()
 
     def _reply(self, request: bytes, expected: int) -> bytearray:
         requests, replies = self._process.stdin, self._process.stdout
