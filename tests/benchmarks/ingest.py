@@ -50,8 +50,8 @@ def figures() -> list[Figure]:
         return [
             *raw_figures(write(root / "raw", SHAPE, bits=16), "300 raw slices"),
             *raw_figures(write(root / "raw-12", SHAPE), "300 raw slices, 12 of 16 bits")[:2],
-            *compressed_figures(write(root / "jpeg-ls", SHAPE, "jpeg-ls"), "JPEG-LS"),
-            *compressed_figures(write(root / "jpeg-2000", SHAPE, "jpeg-2000"), "JPEG 2000"),
+            *compressed_figures(write(root / "jpeg-ls", SHAPE, "jpeg-ls"), "JPEG-LS", "jpeg-ls"),
+            *compressed_figures(write(root / "jpeg-2000", SHAPE, "jpeg-2000"), "JPEG 2000", "jpeg-2000"),
             *many_figures(write(root / "many", MANY_SHAPE), root),
         ]
 
@@ -71,13 +71,19 @@ def raw_figures(raw: Path, what: str) -> list[Figure]:
     ]
 
 
-def compressed_figures(folder: Path, name: str) -> list[Figure]:
+def compressed_figures(folder: Path, name: str, codec: str) -> list[Figure]:
     same_values(folder)
     what = f"{SHAPE[2]} {name} slices"
     ours = timed(lambda: volume_of(folder, hashed=False), 3)
+    simpleitk = timed(lambda: by_simpleitk(folder), 3)
+    streams = unwrapped(folder, folder.parent / f"{folder.name}-streams")
+    bound = timed(lambda: decoded_and_dropped(streams, codec), 3)
+    processes = f"{PLAIN_PROCESSES} processes of the same decoder, nothing else"
     ratio, child = peak(folder)
     return [
-        Figure(what, ours, timed(lambda: by_simpleitk(folder), 3), "SimpleITK", goal=0.6),
+        Figure(what, ours, simpleitk, "SimpleITK", goal=0.6),
+        Figure(what, ours, bound, processes),
+        Figure(f"{what}, {processes}", bound, simpleitk, "SimpleITK"),
         Figure(f"{what}, peak / volume", ratio, unit="x", goal=1.3),
         Figure(f"{what}, peak of one child", child, unit="MB"),
     ]
@@ -176,6 +182,40 @@ def floor(folder: Path) -> NDArray[np.int16]:
             file.readinto(array[k].data.cast("B"))
         array[k] += INTERCEPT
     return array
+
+
+def unwrapped(folder: Path, target: Path) -> Path:
+    """The compressed images in the files of ``folder``, each as a file of its own in ``target``."""
+    import pydicom
+
+    target.mkdir()
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        (stream,) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
+        (target / path.name).write_bytes(stream)
+    return target
+
+
+PLAIN_PROCESSES = 2
+PLAIN = """
+import sys
+from pathlib import Path
+from tomosurf.volume.worker import decoder
+folder, codec, first, step = sys.argv[1:]
+decode = decoder(codec)
+for path in sorted(Path(folder).iterdir())[int(first) :: int(step)]:
+    decode(path.read_bytes())
+"""
+
+
+def decoded_and_dropped(streams: Path, codec: str) -> None:
+    """Decode every compressed image in ``streams``: no headers, no checks, no limits, and nothing comes back."""
+    command = [sys.executable, "-c", PLAIN, str(streams), codec]
+    shares = [
+        subprocess.Popen([*command, str(first), str(PLAIN_PROCESSES)]) for first in range(PLAIN_PROCESSES)
+    ]
+    if {share.wait() for share in shares} != {0}:
+        raise SystemExit("a plain decoder failed")
 
 
 PEAK = """

@@ -7,9 +7,12 @@ without recursion. Nothing is decoded and nothing is allocated by a length that 
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from tomosurf.ingest.passages import KEY, Passages, Walked
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_DATA = 0x7FE00010
@@ -60,6 +63,17 @@ class Elements:
     pixel_vr: bytes = b""
     sequences: dict[int, tuple[bytes, Encoding]] = field(default_factory=dict)
 
+    def add(self, more: Mapping[int, bytes]) -> None:
+        """Take in more values.
+
+        Raises:
+            Malformed: one of them is there already.
+        """
+        before = len(self.values)
+        self.values.update(more)
+        if len(self.values) - before < len(more):
+            raise Malformed("an element occurs twice")
+
 
 STRUCTS = {
     little: (struct.Struct(order + "HH2sH"), struct.Struct(order + "L"))
@@ -93,14 +107,19 @@ class _Cursor:
         return tag, vr, self._long.unpack_from(self.data, at + 8)[0], at + 12
 
 
-def scan(
-    data: bytes,
-    start: int,
-    encoding: Encoding,
-    wanted: Container[int],
-    end_of_file: bool,
-    sequences: Container[int] = (),
-) -> Elements:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a scan looks for: the tags of elements, and of sequences, whose values it keeps.
+
+    ``passages``, for each encoding, let it step over what it has met before; None: it looks at every element.
+    """
+
+    wanted: Container[int]
+    sequences: Container[int] = frozenset()
+    passages: defaultdict[Encoding, Passages] | None = None
+
+
+def scan(data: bytes, start: int, encoding: Encoding, search: Search, end_of_file: bool) -> Elements:
     """Find the wanted elements and sequences of the data set that starts at ``start``, up to its pixel data.
 
     ``end_of_file`` says that ``data`` is all there is: a value that runs past its end is then reported by
@@ -112,12 +131,21 @@ def scan(
     """
     found = Elements(encoding)
     cursor = _Cursor(data, encoding)
-    short, size, values = cursor.short.unpack_from, cursor.size, found.values
+    short, size = cursor.short.unpack_from, cursor.size
+    wanted, sequences = search.wanted, search.sequences
     plain = frozenset() if encoding.implicit else SHORT_VRS
+    passages = Passages() if search.passages is None else search.passages[encoding]
+    known, walked = passages.known, list[Walked]()
     at, last = start, size - 8
     while at < size or not end_of_file:
         if at > last:
             raise NeedsMore
+        passage = known.get(data[at : at + KEY]) if known else None
+        if passage is not None and data.startswith(passage.raw, at):
+            found.add(passage.values)
+            at += len(passage.raw)
+            continue
+        first = at
         group, element, vr, length = short(data, at)
         tag = group << 16 | element
         if vr in plain and tag < PIXEL_DATA and tag not in sequences:  # most elements: no call for them
@@ -129,9 +157,11 @@ def scan(
         if at > size:
             raise NeedsMore
         if tag in wanted:
-            if tag in values:
-                raise Malformed("an element occurs twice")
-            values[tag] = data[value:at]
+            found.add({tag: data[value:at]})
+        if tag not in sequences:
+            walked.append((first, at, tag))
+    if search.passages is not None:
+        passages.learn(data, walked, found.values)
     return found
 
 

@@ -14,7 +14,7 @@ from tomosurf.data.codes import refusal
 from tomosurf.data.series import PixelLayout
 from tomosurf.data.transfer_syntax import ENCAPSULATED
 from tomosurf.errors import InputRefused
-from tomosurf.ingest.elements import Elements, Encoding, Malformed, NeedsMore, items, scan
+from tomosurf.ingest.elements import Elements, Encoding, Malformed, NeedsMore, Search, items, scan
 from tomosurf.ingest.spans import spans_of
 from tomosurf.ingest.tags import GROUPS, OF_FRAMES, Sequence, Tag
 from tomosurf.ingest.values import integer
@@ -79,7 +79,7 @@ def _groups(elements: Elements, which: Sequence, most: int = 1) -> list[dict[int
     for item, encoding in _items(elements, which):
         if len(found) > most:
             raise Malformed("more items than frames")
-        macros = scan(item, 0, encoding, frozenset(), True, MACROS)
+        macros = scan(item, 0, encoding, Search(frozenset(), MACROS), True)
         values: dict[int, bytes] = {}
         for macro in macros.sequences:
             for tag, value in _only(macros, macro).items():
@@ -103,7 +103,7 @@ def _only(elements: Elements, tag: int, deeper: frozenset[int] = NESTED) -> dict
     """
     values: dict[int, bytes] = {}
     for number, (item, encoding) in enumerate(_items(elements, tag)):
-        found = scan(item, 0, encoding, OF_FRAMES, True, deeper)
+        found = scan(item, 0, encoding, Search(OF_FRAMES, deeper), True)
         if number:
             if tag not in OF_SEVERAL_ITEMS:
                 raise Malformed("a functional group of several items")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from tomosurf.data.codes import notice, refusal
 from tomosurf.data.notice import Notice
@@ -18,16 +19,22 @@ from tomosurf.ingest.split import Part, apart, split
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """An instance and what its header says about the series it belongs to."""
+class Membership:
+    """What a header says about the series that it belongs to."""
 
-    instance: Instance
     study_uid: str
     series_uid: str
     modality: str
     frame_of_reference_uid: str
     laterality: str
     hints: SeriesHints
+
+
+class Member(NamedTuple):
+    """An instance and the series that it belongs to."""
+
+    instance: Instance
+    of: Membership
 
 
 @dataclass(slots=True)
@@ -59,8 +66,8 @@ def grouped(
     by_series: defaultdict[Key, list[Member]] = defaultdict(list)
     by_uid: defaultdict[str, list[Member]] = defaultdict(list)
     for member in members:
-        by_series[member.study_uid, member.series_uid].append(member)
-        by_uid[member.series_uid].append(member)
+        by_series[member.of.study_uid, member.of.series_uid].append(member)
+        by_uid[member.of.series_uid].append(member)
     slices = {key: [member.instance for member in of] for key, of in by_series.items()}
     doubtful = doubts(slices, damaged, elsewhere)
     groups = Groups()
@@ -69,7 +76,7 @@ def grouped(
         if key[1] in broken:
             continue
         try:
-            _check_study(key[1], [m for m in by_uid[key[1]] if m.study_uid != key[0]])
+            _check_study(key[1], [m for m in by_uid[key[1]] if m.of.study_uid != key[0]])
             stacks = _stacks(by_series[key], groups)
         except InputRefused as error:
             groups.refused.append(Notice.of(error))
@@ -100,7 +107,7 @@ def _check_study(series_uid: str, elsewhere: Sequence[Member]) -> None:
 
 def _stacks(members: list[Member], groups: Groups) -> list[Series]:
     """The stacks of one series, or a refusal when its files disagree on what must be common."""
-    first = members[0]
+    first = members[0].of
     digest = short_digest(first.series_uid)
     for keyword, field_name in (
         ("Modality", "modality"),
@@ -108,7 +115,7 @@ def _stacks(members: list[Member], groups: Groups) -> list[Series]:
         ("Laterality", "laterality"),
     ):
         common = getattr(first, field_name)
-        files = {m.instance.name for m in members if getattr(m, field_name) != common}
+        files = {m.instance.name for m in members if getattr(m.of, field_name) != common}
         if files:
             what = f"files of one series disagree on {keyword}"
             names = tuple(sorted(files))
@@ -120,7 +127,7 @@ def _stacks(members: list[Member], groups: Groups) -> list[Series]:
         error.series = digest
         raise
     whole = [part for part in parts for part in _untwinned(part, copies)]
-    hints = {member.instance.name: member.hints for member in members}
+    hints = {member.instance.name: member.of.hints for member in members}
     stacks = [_series(first, part, hints) for part in whole]
     if copies:
         what = "a copy of a slice that was taken"
@@ -149,7 +156,7 @@ def _untwinned(part: Part, copies: list[str]) -> list[Part]:
     return smaller
 
 
-def _series(first: Member, part: Part, hints: dict[str, SeriesHints]) -> Series:
+def _series(first: Membership, part: Part, hints: dict[str, SeriesHints]) -> Series:
     """One part of a series as a series of its own."""
     instances = tuple(sorted(part.instances, key=lambda i: (i.sop_instance_uid, i.frame)))
     return Series(

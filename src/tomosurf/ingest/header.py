@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
+from collections import defaultdict
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -17,7 +18,18 @@ from tomosurf.data.transfer_syntax import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
 )
-from tomosurf.ingest.elements import UNDEFINED, VRS, Elements, Encoding, Malformed, NeedsMore, scan, scan_meta
+from tomosurf.ingest.elements import (
+    UNDEFINED,
+    VRS,
+    Elements,
+    Encoding,
+    Malformed,
+    NeedsMore,
+    Search,
+    scan,
+    scan_meta,
+)
+from tomosurf.ingest.passages import Passages
 from tomosurf.ingest.tags import GROUPS, WANTED, Tag
 
 PREAMBLE = 128
@@ -31,6 +43,9 @@ NATIVE_SYNTAX = {
 """The transfer syntax of plain pixel data in a file that names none."""
 HEADER_LIMIT = 1 << 26
 """Bytes that a header may have before its pixel data, default of ``read_header``."""
+
+SEARCH = Search(WANTED, GROUPS)
+"""What is looked for in a single file, default of ``read_header``."""
 
 DEFLATED_RATIO, DEFLATED_FROM = 50, 1 << 22
 """Beyond ``DEFLATED_FROM`` bytes a header may inflate to this many times what was read of the file: text packs by
@@ -77,8 +92,17 @@ class Header:
         return self.parsed.transfer_syntax
 
 
-def read_header(path: Path, *, hashed: bool = True, limit: int = HEADER_LIMIT) -> Header:
+def new_search() -> Search:
+    """A search for what ingest looks at, that learns from every header in which it is used."""
+    return Search(WANTED, GROUPS, defaultdict(Passages))
+
+
+def read_header(
+    path: Path, *, hashed: bool = True, limit: int = HEADER_LIMIT, search: Search = SEARCH
+) -> Header:
     """Read the header of the file at ``path``, and digest the whole file if ``hashed``.
+
+    ``search`` makes no difference but in time: :func:`new_search` gives one for many files.
 
     Memory is bounded by ``limit`` whatever the file claims; deflated headers are inflated no further.
 
@@ -91,7 +115,7 @@ def read_header(path: Path, *, hashed: bool = True, limit: int = HEADER_LIMIT) -
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise refusal("unreadable_file", "the file is empty")
-            parsed = _grow(file, size, limit)
+            parsed = _grow(file, size, limit, search)
             sha256 = _digest(file) if hashed else ""
     except OSError as error:
         raise refusal("unreadable_file", f"the file can't be read ({error.strerror})") from error
@@ -103,14 +127,14 @@ def _digest(file: FileIO) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _grow(file: FileIO, size: int, limit: int) -> Parsed:
+def _grow(file: FileIO, size: int, limit: int, search: Search) -> Parsed:
     """Parse the first bytes of the file, and more of them until the header is complete."""
     room = FIRST_READ
     while True:
         file.seek(0)
         data = file.read(min(room, size))
         try:
-            parsed = _parse(data, whole=len(data) == size, room=room)
+            parsed = _parse(data, search, whole=len(data) == size, room=room)
         except NeedsMore:
             raise refusal("truncated", "the file ends inside its header") from None
         except Malformed as error:
@@ -122,7 +146,7 @@ def _grow(file: FileIO, size: int, limit: int) -> Parsed:
         room = min(room * 8, limit)
 
 
-def _parse(data: bytes, *, whole: bool, room: int) -> Parsed | None:
+def _parse(data: bytes, search: Search, *, whole: bool, room: int) -> Parsed | None:
     """The header in ``data``; None when more bytes are needed.
 
     Raises:
@@ -139,7 +163,7 @@ def _parse(data: bytes, *, whole: bool, room: int) -> Parsed | None:
         if deflated_at is not None:
             data, whole = _inflate(memoryview(data)[start:], room, whole)
             start = 0
-        elements = scan(data, start, _encoding(data, start, syntax), WANTED, whole, GROUPS)
+        elements = scan(data, start, _encoding(data, start, syntax), search, whole)
     except NeedsMore:
         if whole:
             raise

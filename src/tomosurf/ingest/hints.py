@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from tomosurf.data.series import SeriesHints
 from tomosurf.ingest.elements import Elements
-from tomosurf.ingest.remembered import remembered
 from tomosurf.ingest.tags import Tag
 from tomosurf.ingest.values import text, texts
 
@@ -19,7 +18,7 @@ NO_AGENT = frozenset({"", "NO", "NONE", "N", "W/O", "WITHOUT", "NATIVE"})
 """What stands in Contrast/Bolus Agent when none was given."""
 
 
-@remembered(
+OF_HINTS = (
     Tag.SpecificCharacterSet,
     Tag.BodyPartExamined,
     Tag.SeriesDescription,
@@ -27,6 +26,9 @@ NO_AGENT = frozenset({"", "NO", "NONE", "N", "W/O", "WITHOUT", "NATIVE"})
     Tag.ContrastBolusAgent,
     Tag.ImageType,
 )
+"""What :func:`hints_of` looks at."""
+
+
 def hints_of(elements: Elements) -> SeriesHints:
     """The hints of one image."""
     return SeriesHints(

@@ -18,10 +18,10 @@ from tomosurf.errors import InputRefused
 from tomosurf.ingest.classify import modality_of, not_a_slice
 from tomosurf.ingest.discover import Entry, discover
 from tomosurf.ingest.doubts import Damaged
-from tomosurf.ingest.elements import Elements
-from tomosurf.ingest.group import Groups, Member, grouped
-from tomosurf.ingest.header import Header, NotDicom, read_header
-from tomosurf.ingest.hints import hints_of
+from tomosurf.ingest.elements import Elements, Search
+from tomosurf.ingest.group import Groups, Member, Membership, grouped
+from tomosurf.ingest.header import Header, NotDicom, new_search, read_header
+from tomosurf.ingest.hints import OF_HINTS, hints_of
 from tomosurf.ingest.instance import instances_of
 from tomosurf.ingest.remains import is_slice, is_uid, remains_of
 from tomosurf.ingest.remembered import forget, remembered
@@ -92,18 +92,19 @@ def opened(source: Path, progress: Progress = silent, *, hashed: bool = True) ->
 
 def _looks(entries: list[Entry], hashed: bool) -> Iterator[_Findings]:
     """Findings file by file; in threads only for digests, which let go of the interpreter's lock."""
+    search = new_search()
     if not hashed:
-        yield from (_look(entry, hashed) for entry in entries)
+        yield from (_look(entry, search, hashed) for entry in entries)
         return
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda entry: _look(entry, hashed), entries)
+        yield from pool.map(lambda entry: _look(entry, search, hashed), entries)
 
 
-def _look(entry: Entry, hashed: bool) -> _Findings:
+def _look(entry: Entry, search: Search, hashed: bool) -> _Findings:
     """Everything that one file alone can tell."""
     findings = _Findings()
     try:
-        header = read_header(entry.path, hashed=hashed)
+        header = read_header(entry.path, hashed=hashed, search=search)
     except NotDicom as error:
         findings.skipped = notice("no_dicom", f"no DICOM: {error}", files=(entry.name,))
         _salvage(entry, findings)
@@ -150,41 +151,55 @@ def _salvage(entry: Entry, findings: _Findings) -> None:
 def _take(header: Header, entry: Entry, findings: _Findings) -> None:
     """Make a slice image a member of its series, or refuse it and its series with it."""
     elements = header.elements
-    study, series = text(elements, Tag.StudyInstanceUID), text(elements, Tag.SeriesInstanceUID)
+    of = _membership(elements)
     try:
-        if not (study and series and text(elements, Tag.SOPInstanceUID)):
+        if not (of.study_uid and of.series_uid and text(elements, Tag.SOPInstanceUID)):
             tag = next(tag for tag in UIDS if not text(elements, tag))
             raise refusal("invalid_uid", f"no {tag.name}", attribute=tag.name)
-        hints, laterality = hints_of(elements), text(elements, Tag.Laterality)
-        findings.members = tuple(
-            Member(
-                instance=instance,
-                study_uid=study,
-                series_uid=series,
-                modality=modality_of(elements),
-                frame_of_reference_uid=text(elements, Tag.FrameOfReferenceUID),
-                laterality=laterality if laterality in ("L", "R") else "",
-                hints=hints,
-            )
-            for instance in instances_of(header, entry.path, entry.name)
-        )
+        instances = instances_of(header, entry.path, entry.name)
     except InputRefused as error:
-        digest = short_digest(series) if series else ""
+        digest = short_digest(of.series_uid) if of.series_uid else ""
         findings.refused = replace(Notice.of(error), files=(entry.name,), series=digest)
-        findings.broken = series
-        if not is_uid(series):  # the damage may be there
-            findings.damaged = Damaged(entry.name, series)
+        findings.broken = of.series_uid
+        if not is_uid(of.series_uid):  # the damage may be there
+            findings.damaged = Damaged(entry.name, of.series_uid)
         return
-    findings.warnings = _oddities(header, entry.name, short_digest(series))
+    findings.members = tuple([Member(instance, of) for instance in instances])
+    findings.warnings = _oddities(header, entry.name, of)
 
 
-def _oddities(header: Header, name: str, series: str) -> list[Notice]:
+@remembered(
+    Tag.StudyInstanceUID,
+    Tag.SeriesInstanceUID,
+    Tag.SOPClassUID,
+    Tag.Modality,
+    Tag.FrameOfReferenceUID,
+    Tag.Laterality,
+    *OF_HINTS,
+)
+def _membership(elements: Elements) -> Membership:
+    """What the slices of a series share about it."""
+    laterality = text(elements, Tag.Laterality)
+    return Membership(
+        study_uid=text(elements, Tag.StudyInstanceUID),
+        series_uid=text(elements, Tag.SeriesInstanceUID),
+        modality=modality_of(elements),
+        frame_of_reference_uid=text(elements, Tag.FrameOfReferenceUID),
+        laterality=laterality if laterality in ("L", "R") else "",
+        hints=hints_of(elements),
+    )
+
+
+def _oddities(header: Header, name: str, of: Membership) -> list[Notice]:
     """What is worth knowing about a slice that was taken."""
     odd = list(_shared_oddities(header.elements))
     if header.parsed.nonzero_preamble:
         odd.append(("nonzero_preamble", "a preamble that isn't zero", ""))
     if not is_uid(text(header.elements, Tag.SOPInstanceUID)):
         odd.append(_bad_uid(Tag.SOPInstanceUID))
+    if not odd:
+        return []
+    series = short_digest(of.series_uid)
     return [
         notice(code, message, files=(name,), attribute=attribute, series=series)
         for code, message, attribute in odd

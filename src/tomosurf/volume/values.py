@@ -26,7 +26,7 @@ def stored_values(cells: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     if unused == above and not layout.signed:
         return np.bitwise_and(cells, (1 << layout.bits_stored) - 1, out=cells) if unused else cells
     if above:
-        np.left_shift(cells, above, out=cells)
+        np.multiply(cells, 1 << above, out=cells)  # a shift, which numpy takes three times as long for
     values = cells.view(f"<i{layout.bits_allocated // 8}") if layout.signed else cells
     if unused:
         np.right_shift(values, unused, out=values)

@@ -6,6 +6,7 @@ gives a refusal. Children stay alive from slice to slice and end with the pool.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Event, Lock, Thread
+from time import monotonic
 from types import TracebackType
 from typing import IO
 
@@ -34,6 +36,8 @@ PIPE_BYTES = 1 << 20
 """Room of a pipe: the most that Linux gives to anybody."""
 START_SECONDS = 60.0
 """Wall time in which a child must be ready; a cold disk may take some."""
+WATCH_SECONDS = 0.1
+"""How often the children's clocks are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +79,22 @@ class Decoders:
         self._idle: defaultdict[str, list[_Child]] = defaultdict(list)
         self._all: set[_Child] = set()
         self._lock = Lock()
-        self._closed = False
+        self._closed = Event()
+        self._watcher = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Decoders:
+        self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         with self._lock:
-            self._closed = True
+            self._closed.set()
             children, self._all = self._all, set()
         for child in children:
             child.end()
+        self._watcher.join()
 
     def decode(self, codec: str, stream: bytes, expected: int) -> bytearray:
         """The cells of one compressed image, ``expected`` bytes; a child is started when none is free.
@@ -99,25 +106,44 @@ class Decoders:
         try:
             cells = child.decode(stream, expected)
         except BaseException:
-            with self._lock:
-                self._all.discard(child)
-            child.end()
+            self._drop(child)
             raise
         with self._lock:
             self._idle[codec].append(child)
         return cells
 
     def _child(self, codec: str) -> _Child:
+        """A child that waits for a request."""
         with self._lock:
             if self._idle[codec]:
                 return self._idle[codec].pop()
         child = _Child(codec, self._limits)
         with self._lock:
-            if not self._closed:
+            closed = self._closed.is_set()
+            if not closed:
                 self._all.add(child)
-                return child
+        if closed:
+            child.end()
+            raise refusal("decoder_failed", "decoding was stopped")
+        try:
+            child.begin()
+        except BaseException:
+            self._drop(child)
+            raise
+        return child
+
+    def _drop(self, child: _Child) -> None:
+        with self._lock:
+            self._all.discard(child)
         child.end()
-        raise refusal("decoder_failed", "decoding was stopped")
+
+    def _watch(self) -> None:
+        """Kill children that are overdue, until the pool is closed."""
+        while not self._closed.wait(WATCH_SECONDS):
+            with self._lock:
+                children = tuple(self._all)
+            for child in children:
+                child.kill_if_overdue()
 
 
 class _Child:
@@ -125,7 +151,8 @@ class _Child:
 
     def __init__(self, codec: str, limits: Limits) -> None:
         self._wall_seconds = limits.wall_seconds
-        self._overdue = False
+        self._clock = Lock()
+        self._deadline, self._overdue = math.inf, False
         numbers = [str(limits.memory), str(limits.processor_seconds)]
         self._process = subprocess.Popen(
             [
@@ -144,11 +171,10 @@ class _Child:
         )
         for pipe in (self._process.stdin, self._process.stdout):
             _widen(pipe)
-        try:
-            self._exchange(b"", START_SECONDS, 0)
-        except BaseException:
-            self.end()
-            raise
+
+    def begin(self) -> None:
+        """Wait until the decoder is loaded; after a refusal the child is of no use."""
+        self._exchange(b"", START_SECONDS, 0)
 
     def decode(self, stream: bytes, expected: int) -> bytearray:
         """See :meth:`Decoders.decode`; after a refusal the child is of no more use."""
@@ -165,20 +191,27 @@ class _Child:
 
     def _exchange(self, request: bytes, seconds: float, expected: int) -> bytearray:
         """Send a request and take the reply to it, against the clock."""
-        clock = Timer(seconds, self._kill_overdue)
-        clock.daemon = True
-        clock.start()
+        self._set_deadline(monotonic() + seconds)
         try:
-            return self._reply(request, expected)
+            cells = self._reply(request, expected)
+            self._set_deadline(math.inf)
+            if self._overdue:  # killed when the reply was there already
+                raise EOFError
         except (EOFError, BrokenPipeError):
             what = "took too long" if self._overdue else "ended: out of memory, out of time, or crashed"
             raise refusal("decoder_failed", f"the process that decodes compressed slices {what}") from None
-        finally:
-            clock.cancel()
+        return cells
 
-    def _kill_overdue(self) -> None:
-        self._overdue = True
-        self._process.kill()
+    def _set_deadline(self, deadline: float) -> None:
+        with self._clock:
+            self._deadline = deadline
+
+    def kill_if_overdue(self) -> None:
+        """Kill the child if it hasn't replied in time."""
+        with self._clock:
+            if monotonic() > self._deadline:
+                self._overdue = True
+                self._process.kill()
 
     def _reply(self, request: bytes, expected: int) -> bytearray:
         requests, replies = self._process.stdin, self._process.stdout

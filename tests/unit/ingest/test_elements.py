@@ -10,7 +10,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from tomosurf.ingest.elements import MAX_DEPTH, UNDEFINED, Encoding, Malformed, NeedsMore, scan
+from tomosurf.ingest.elements import MAX_DEPTH, UNDEFINED, Encoding, Malformed, NeedsMore, Search, scan
 
 ROWS = 0x00280010
 ENCODINGS = [Encoding(implicit, little) for implicit, little in ((False, True), (True, True), (False, False))]
@@ -40,7 +40,7 @@ def encoded(encoding: Encoding, *, undefined: bool, depth: int = 3) -> bytes:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_only_the_top_level_is_read(encoding: Encoding, undefined: bool) -> None:
     data = encoded(encoding, undefined=undefined)
-    found = scan(data, 0, encoding, {ROWS}, end_of_file=True)
+    found = scan(data, 0, encoding, Search({ROWS}), end_of_file=True)
     assert struct.unpack(encoding.byte_order + "H", found.values[ROWS]) == (7,)
     assert data[found.pixel_offset :] == b"\x01\x02\x03\x04"
     assert found.pixel_length == 4
@@ -50,11 +50,11 @@ def test_only_the_top_level_is_read(encoding: Encoding, undefined: bool) -> None
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_cut_is_noticed(encoding: Encoding, undefined: bool) -> None:
     data = encoded(encoding, undefined=undefined)
-    header_end = scan(data, 0, encoding, {ROWS}, end_of_file=True).pixel_offset
+    header_end = scan(data, 0, encoding, Search({ROWS}), end_of_file=True).pixel_offset
     assert header_end is not None
     for cut in range(1, header_end):
         try:
-            found = scan(data[:cut], 0, encoding, {ROWS}, end_of_file=True)
+            found = scan(data[:cut], 0, encoding, Search({ROWS}), end_of_file=True)
         except NeedsMore:
             continue
         assert found.pixel_offset is None  # a cut between two elements shows by what is missing
@@ -66,7 +66,7 @@ def test_unknown_of_undefined_length_is_implicit_inside() -> None:
     ends = struct.pack("<HHL", 0xFFFE, 0xE00D, 0) + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
     unknown = struct.pack("<HH2sHL", 0x0009, 0x1001, b"UN", 0, UNDEFINED) + item + inside + ends
     rows = struct.pack("<HH2sHH", 0x0028, 0x0010, b"US", 2, 7)
-    found = scan(unknown + rows, 0, Encoding(False, True), {ROWS}, end_of_file=True)
+    found = scan(unknown + rows, 0, Encoding(False, True), Search({ROWS}), end_of_file=True)
     assert found.values[ROWS] == b"\x07\0"
 
 
@@ -75,9 +75,9 @@ def test_deep_nesting_is_refused_without_recursion() -> None:
     opening = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, UNDEFINED)
     opening += struct.pack("<HHL", 0xFFFE, 0xE000, UNDEFINED)
     with pytest.raises(Malformed, match="deep"):
-        scan(opening * 100_000, 0, encoding, {ROWS}, end_of_file=True)
+        scan(opening * 100_000, 0, encoding, Search({ROWS}), end_of_file=True)
     sound = encoded(encoding, undefined=True, depth=MAX_DEPTH - 1)
-    assert ROWS in scan(sound, 0, encoding, {ROWS}, end_of_file=True).values
+    assert ROWS in scan(sound, 0, encoding, Search({ROWS}), end_of_file=True).values
 
 
 def test_nonsense_is_malformed() -> None:
@@ -88,13 +88,13 @@ def test_nonsense_is_malformed() -> None:
         struct.pack("<HHL", 0xFFFE, 0xE000, 0),
     ):
         with pytest.raises(Malformed):
-            scan(data, 0, Encoding(False, True), {ROWS}, end_of_file=True)
+            scan(data, 0, Encoding(False, True), Search({ROWS}), end_of_file=True)
 
 
 def test_a_claimed_length_allocates_nothing() -> None:
     liar = struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 0xFFFFFFF0)
     with pytest.raises(NeedsMore):
-        scan(liar + b"\0" * 64, 0, Encoding(False, True), {ROWS}, end_of_file=True)
+        scan(liar + b"\0" * 64, 0, Encoding(False, True), Search({ROWS}), end_of_file=True)
 
 
 def test_pydicom_reads_the_same(write: object) -> None:

@@ -99,7 +99,7 @@ def test_each_decoder_gives_the_cells(written: Written, syntax: str) -> None:
 
 @linux_only
 def test_nothing_is_left_behind(written: Written) -> None:
-    before = children()
+    before, threads = children(), set(threading.enumerate())
     instances = instances_of(written)
     with Decoders(LIMITS) as decoders:
         for instance in instances:
@@ -111,9 +111,7 @@ def test_nothing_is_left_behind(written: Written) -> None:
     assert children() == before
     build(written(stored(GRID.shape), GRID, syntax="jpeg-2000"))
     assert children() == before
-    assert not [
-        t for t in threading.enumerate() if isinstance(t, threading.Timer) and not t.finished.is_set()
-    ]
+    assert set(threading.enumerate()) == threads
 
 
 @linux_only
