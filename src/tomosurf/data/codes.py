@@ -253,9 +253,9 @@ _TABLE = (
         "possibly_incomplete",
         ("refused", "ledger"),
         "A file may hold a slice of this series and can't be placed: it is damaged and names the series, or lies "
-        "in a folder with its slices and can't say where it belongs; or it is in a series of one or two slices and "
-        "lies where the next slice would. Nobody can say that the stack is complete: a slice that is missing at an "
-        "end leaves no gap.",
+        "in a folder with its slices and can't say where it belongs, or can't be opened; or it is in a series of "
+        "one or two slices and lies where the next slice would. Nobody can say that the stack is complete: a slice "
+        "that is missing at an end leaves no gap.",
         "Fetch the file again, or move it away if it isn't of this series; `--policy repair` reads on and writes "
         "it down.",
     ),

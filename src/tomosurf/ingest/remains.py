@@ -56,13 +56,14 @@ def remains_of(path: Path) -> Remains | None:
 
     It is when DICM or the first element of File Meta Information follows a preamble (even where bytes before
     them were lost or added), when a blank preamble is followed by UIDs of the standard, when a damaged preamble is
-    all there is, or when elements can be read from its start. Nothing is raised for what a file holds.
+    all there is, or when elements can be read from its start; and a file that can't be read may be anything.
+    Nothing is raised for what a file holds.
     """
     try:
         with path.open("rb") as file:
             data = file.read(READ)
     except OSError:
-        return None
+        return Remains()
     start = _start(data)
     if start is None and data[:2] not in FIRST_GROUP:
         looks_so = not data[:BLANK].strip(b"\0") and ROOT in data[:FAR]

@@ -142,6 +142,29 @@ def test_text_and_empty_files(write: Write) -> None:
     assert len(only_series(intake).instances) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "fchdir"), reason="needs paths longer than the system takes")
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_file_that_cant_be_opened_may_be_a_slice(write: Write, tmp_path: Path, hashed: bool) -> None:
+    """Its path is too long for the system, though its folder's isn't: nobody, not even root, can open it."""
+    files = write()
+    longest = os.pathconf(tmp_path, "PC_PATH_MAX") - 1
+    folder, inside = tmp_path, os.open(tmp_path, os.O_RDONLY)
+    while (left := longest - len(str(folder)) - len("/1")) > 0:
+        name = "d" * (left - 1 if left <= 200 else min(198, left - 3))
+        os.mkdir(name, dir_fd=inside)
+        folder, outside = folder / name, inside
+        inside = os.open(name, os.O_RDONLY, dir_fd=outside)
+        os.close(outside)
+    for name, file in zip(("1", "2", "3", "the-4th"), (*files, files[0]), strict=True):
+        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=inside), "wb") as copy:
+            copy.write(file.read_bytes())
+    os.close(inside)
+    intake = read(folder, hashed=hashed)
+    assert codes(intake.refused) == {"unreadable_file": ("the-4th",)}
+    assert len(only_series(intake).instances) == 3
+    assert only_series(intake).damaged == ("the-4th",)
+
+
 def test_nothing_usable(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     assert codes(read(tmp_path).refused) == {"no_dicom": ()}

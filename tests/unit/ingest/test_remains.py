@@ -111,5 +111,8 @@ def test_foreign_files_are_none(write: Write, foreign: Callable[[bytes], bytes])
     assert remains_of(path) is None
 
 
-def test_a_file_that_cant_be_opened_says_nothing(tmp_path: Path) -> None:
-    assert remains_of(tmp_path / "gone.dcm") is None
+def test_a_file_that_cant_be_opened_may_be_anything(tmp_path: Path) -> None:
+    remains = remains_of(tmp_path / "gone.dcm")
+    assert remains is not None
+    assert not remains.series_uid
+    assert not remains.is_no_slice
