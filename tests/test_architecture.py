@@ -41,4 +41,4 @@ def test_ras_is_spoken_in_two_files_only():
         for path in (ROOT / "src").rglob("*.py")
         if "diag([-1" in path.read_text(encoding="utf-8").replace(" ", "")
     }
-    assert speakers <= {"export/nifti.py", "segment/model_grid.py"}
+    assert speakers <= {"export/nifti.py", "segment/prepare/model_grid.py"}

@@ -14,8 +14,8 @@ from tomosurf.data.segmentation import Code, Segment, Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.export.nifti import write_labels, write_volume
 from tomosurf.segment.architectures import UNet, UNetArguments
-from tomosurf.segment.spec import InputSpec, ModelDescription, Window
-from tomosurf.segment.steps import Orient, Resample, ZScore
+from tomosurf.segment.model.spec import InputSpec, ModelDescription, Window
+from tomosurf.segment.model.steps import Orient, Resample, ZScore
 from tomosurf.testing.phantoms import Ball, rasterise
 from tomosurf.train.config import Augmentation, TrainingConfig
 

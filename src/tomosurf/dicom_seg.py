@@ -18,7 +18,7 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Code, Segment, Segmentation
 from tomosurf.errors import GeometryError, InputRefused
 from tomosurf.overlap import LabelMap
-from tomosurf.segment.naming import named_segments
+from tomosurf.segment.model.naming import named_segments
 
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """Segmentation Storage and Label Map Segmentation Storage (PS3.4 B.5)."""

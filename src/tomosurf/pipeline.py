@@ -323,8 +323,8 @@ def clean_up(
     method: ThresholdMethod | NetworkMethod, own: Mapping[str, RefineRule]
 ) -> Mapping[str, RefineRule]:
     """Rules by segment: those that belong to the network's model, and a protocol's ``own`` before them."""
-    from tomosurf.segment.catalogue import find_model
-    from tomosurf.segment.spec import load_spec
+    from tomosurf.segment.model.catalogue import find_model
+    from tomosurf.segment.model.spec import load_spec
 
     if isinstance(method, NetworkMethod):
         return {**load_spec(find_model(method.model)).refine, **own}

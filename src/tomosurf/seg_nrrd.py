@@ -18,7 +18,7 @@ from tomosurf import itk_file
 from tomosurf.data.segmentation import Code, Segment, Segmentation
 from tomosurf.errors import InputRefused
 from tomosurf.overlap import LabelMap
-from tomosurf.segment.naming import named_segments
+from tomosurf.segment.model.naming import named_segments
 
 SUFFIX = ".seg.nrrd"
 

@@ -26,11 +26,11 @@ from tomosurf.segment.engine.batches import Load
 from tomosurf.segment.engine.compiled import compiled_network
 from tomosurf.segment.engine.openvino_network import is_installed
 from tomosurf.segment.engine.run import Slabs
+from tomosurf.segment.model.spec import InputSpec, ModelSpec, WeightsFile, Window
+from tomosurf.segment.model.steps import ZScore
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.segment.outputs.slab import Slab
 from tomosurf.segment.resident import Engine
-from tomosurf.segment.slab import Slab
-from tomosurf.segment.spec import InputSpec, ModelSpec, WeightsFile, Window
-from tomosurf.segment.steps import ZScore
 
 SMALL, LARGE = (32, 64, 128, 256), (32, 64, 128, 256, 320, 320)
 """Channels of a network that a CPU can run, and of nnU-Net's usual one."""

@@ -17,12 +17,12 @@ from tomosurf.config import CodeSpec, SegmentSpec
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
 from tomosurf.segment.architectures import UNet, UNetArguments
-from tomosurf.segment.collect import Collected, collect
-from tomosurf.segment.model_grid import covering
-from tomosurf.segment.prepare import Prepared
-from tomosurf.segment.slab import Slab
-from tomosurf.segment.spec import InputSpec, ModelDescription
-from tomosurf.segment.steps import Resample
+from tomosurf.segment.model.spec import InputSpec, ModelDescription
+from tomosurf.segment.model.steps import Resample
+from tomosurf.segment.outputs.collect import Collected, collect
+from tomosurf.segment.outputs.slab import Slab
+from tomosurf.segment.prepare.model_grid import covering
+from tomosurf.segment.prepare.prepare import Prepared
 
 PLANES = 48
 """Planes of a slab."""

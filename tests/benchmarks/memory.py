@@ -19,13 +19,13 @@ from tests.benchmarks.engine import LARGE, dynunet, loaded, model
 from tests.benchmarks.harness import Figure, main, peak_memory_mb
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
-from tomosurf.segment.collect import collect
 from tomosurf.segment.engine.run import Slabs
+from tomosurf.segment.model.spec import InputSpec, ModelSpec, Window
+from tomosurf.segment.model.steps import Resample, Standardise
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.slab import Slab
-from tomosurf.segment.spec import InputSpec, ModelSpec, Window
-from tomosurf.segment.steps import Resample, Standardise
+from tomosurf.segment.outputs.collect import collect
+from tomosurf.segment.outputs.slab import Slab
+from tomosurf.segment.prepare.prepare import prepare
 
 SHAPE, CLASSES = (512, 512, 1200), 117
 BOUNDS_GB = (12.0, 80.0)

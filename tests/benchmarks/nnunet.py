@@ -23,8 +23,8 @@ from tests.nnunet_results import Task, dataset_of, nnunets_world, plans_of, untr
 from tomosurf.config import NetworkMethod
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
-from tomosurf.segment.imported import ImportChoices
-from tomosurf.segment.library import write
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.library import write
 from tomosurf.segment.network import segment
 from tomosurf.segment.nnunet import IMPORTER
 from tomosurf.segment.options import SegmentOptions

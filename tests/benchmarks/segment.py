@@ -11,11 +11,11 @@ from tests.benchmarks.harness import Figure, main, measure
 from tests.two_balls import grid, image
 from tomosurf.config import NetworkMethod
 from tomosurf.data.volume import Volume
-from tomosurf.segment.catalogue import find_model
+from tomosurf.segment.model.catalogue import find_model
+from tomosurf.segment.model.spec import ModelSpec, load_spec
+from tomosurf.segment.model.weights import load_networks
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import ModelSpec, load_spec
-from tomosurf.segment.weights import load_networks
 
 
 def figures() -> list[Figure]:

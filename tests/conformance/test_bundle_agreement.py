@@ -26,13 +26,13 @@ from tomosurf.refine.refine import refine
 from tomosurf.segment import library
 from tomosurf.segment.bundle import IMPORTER
 from tomosurf.segment.engine import slabs
-from tomosurf.segment.imported import ImportChoices
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.spec import load_spec
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.prepare_pad import unpadded, without_padding
-from tomosurf.segment.slab import Slab
-from tomosurf.segment.spec import load_spec
+from tomosurf.segment.outputs.slab import Slab
+from tomosurf.segment.prepare.pad import unpadded, without_padding
+from tomosurf.segment.prepare.prepare import prepare
 
 LARGEST_DIFFERENCE = 1e-3
 """Between our logits and MONAI's, float32."""

@@ -22,16 +22,16 @@ from tests.nnunet_results import (
 from tomosurf.config import NetworkMethod
 from tomosurf.image_file import read_volume
 from tomosurf.progress import silent
-from tomosurf.segment.collect import collect
 from tomosurf.segment.engine import slabs
-from tomosurf.segment.imported import ImportChoices
-from tomosurf.segment.library import write
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.library import write
+from tomosurf.segment.model.spec import load_spec
 from tomosurf.segment.network import segment
 from tomosurf.segment.nnunet import IMPORTER
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.prepare_nnunet import resized_labels
-from tomosurf.segment.spec import load_spec
+from tomosurf.segment.outputs.collect import collect
+from tomosurf.segment.prepare.nnunet import resized_labels
+from tomosurf.segment.prepare.prepare import prepare
 
 ISOTROPIC = grid((56, 58, 60), (1.1, 1.1, 1.1))
 THICK = grid((72, 76, 13), (0.8, 0.8, 5.0))

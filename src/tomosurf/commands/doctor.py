@@ -119,8 +119,8 @@ def _prefect() -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
-    from tomosurf.segment.catalogue import find_model, model_names
-    from tomosurf.segment.spec import load_spec
+    from tomosurf.segment.model.catalogue import find_model, model_names
+    from tomosurf.segment.model.spec import load_spec
 
     names = model_names()
     absent = [

@@ -10,8 +10,8 @@ from tomosurf.console import Console
 
 if TYPE_CHECKING:
     from tomosurf.models.take_in import TakenIn
-    from tomosurf.segment.imported import ImportChoices
-    from tomosurf.segment.spec import ModelSpec
+    from tomosurf.segment.model.imported import ImportChoices
+    from tomosurf.segment.model.spec import ModelSpec
 
 HELP = "list, show, import, pull or remove the networks that can segment"
 
@@ -81,8 +81,8 @@ def execute(arguments: Namespace, console: Console) -> int:
 
 def _list(_: Namespace, console: Console) -> int:
     from tomosurf.errors import ConfigError
-    from tomosurf.segment.catalogue import find_model, model_names, user_models
-    from tomosurf.segment.spec import load_spec
+    from tomosurf.segment.model.catalogue import find_model, model_names, user_models
+    from tomosurf.segment.model.spec import load_spec
 
     sound, broken = [], []
     for name in model_names():
@@ -118,8 +118,8 @@ def _list(_: Namespace, console: Console) -> int:
 
 
 def _show(arguments: Namespace, console: Console) -> int:
-    from tomosurf.segment.catalogue import find_model
-    from tomosurf.segment.spec import load_spec
+    from tomosurf.segment.model.catalogue import find_model
+    from tomosurf.segment.model.spec import load_spec
 
     folder = find_model(arguments.name)
     spec = load_spec(folder)
@@ -156,7 +156,7 @@ def _tell(spec: ModelSpec, console: Console) -> None:
 
 
 def _choices(arguments: Namespace) -> ImportChoices:
-    from tomosurf.segment.imported import ImportChoices
+    from tomosurf.segment.model.imported import ImportChoices
 
     def parts(text: str | None) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
@@ -179,7 +179,7 @@ def _import(arguments: Namespace, console: Console) -> int:
 
 
 def _taken(taken: TakenIn, console: Console) -> int:
-    from tomosurf.segment.spec import load_spec
+    from tomosurf.segment.model.spec import load_spec
 
     spec = load_spec(taken.folder)
     document: dict[str, Any] = spec.as_yaml_values()
@@ -233,7 +233,7 @@ def _pull(arguments: Namespace, console: Console) -> int:
 
 
 def _remove(arguments: Namespace, console: Console) -> int:
-    from tomosurf.segment.library import remove
+    from tomosurf.segment.model.library import remove
 
     folder = remove(arguments.name)
     console.emit({"removed": arguments.name, "folder": str(folder)})

@@ -39,9 +39,9 @@ def execute(arguments: Namespace, console: Console) -> int:
     from tomosurf.pipeline import clean_up
     from tomosurf.refine.refine import refine
     from tomosurf.registry import EXPORTERS, SEGMENTERS
-    from tomosurf.segment.catalogue import find_model
+    from tomosurf.segment.model.catalogue import find_model
+    from tomosurf.segment.model.spec import load_spec
     from tomosurf.segment.options import SegmentOptions
-    from tomosurf.segment.spec import load_spec
 
     exporter = EXPORTERS.load("nifti-labels")
     if not arguments.output.name.endswith(exporter.suffix):

@@ -16,9 +16,9 @@ from tomosurf.models.offers import Offer
 from tomosurf.models.take_in import TakenIn, take_in
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import IMPORTERS
-from tomosurf.segment.catalogue import user_models
-from tomosurf.segment.imported import ImportChoices
-from tomosurf.segment.library import check_free
+from tomosurf.segment.model.catalogue import user_models
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.library import check_free
 
 
 def pull(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tomosurf.errors import ModelError
 from tomosurf.registry import IMPORTERS
-from tomosurf.segment.imported import ImportChoices, Importer
-from tomosurf.segment.library import install
+from tomosurf.segment.model.imported import ImportChoices, Importer
+from tomosurf.segment.model.library import install
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ import torch
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
 from tomosurf.progress import Progress
-from tomosurf.segment.collect import Collected, collect
-from tomosurf.segment.doubt import DOUBTFUL, Trust, trust_of
 from tomosurf.segment.engine import slabs
 from tomosurf.segment.grids import turn
+from tomosurf.segment.model.spec import ModelSpec, load_earlier
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import Prepared, prepare
-from tomosurf.segment.prepare_pad import unpadded, without_padding
-from tomosurf.segment.spec import ModelSpec, load_earlier
+from tomosurf.segment.outputs.collect import Collected, collect
+from tomosurf.segment.outputs.doubt import DOUBTFUL, Trust, trust_of
+from tomosurf.segment.prepare.pad import unpadded, without_padding
+from tomosurf.segment.prepare.prepare import Prepared, prepare
 
 
 @dataclass(frozen=True, slots=True, eq=False)

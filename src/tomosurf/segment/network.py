@@ -9,12 +9,12 @@ from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ModelError
 from tomosurf.progress import Progress, silent
-from tomosurf.segment.catalogue import find_model
 from tomosurf.segment.device import on_threads
 from tomosurf.segment.grids import turn
 from tomosurf.segment.inference import Inference
+from tomosurf.segment.model.catalogue import find_model
+from tomosurf.segment.model.spec import load_spec
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import load_spec
 
 
 def segment(

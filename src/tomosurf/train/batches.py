@@ -12,8 +12,8 @@ from torch.nn.functional import one_hot
 
 from tomosurf.errors import DataError
 from tomosurf.segment.grids import resample, turn, turned
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.spec import ModelDescription
+from tomosurf.segment.model.spec import ModelDescription
+from tomosurf.segment.prepare.prepare import prepare
 from tomosurf.train.decathlon import LabelledCase
 from tomosurf.train.draws import seed_of
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from tomosurf.data.geometry import Geometry
 from tomosurf.errors import DataError
 from tomosurf.progress import Progress, silent
-from tomosurf.segment.calibrate import Sample, sample_near_boundary
 from tomosurf.segment.engine import slabs
+from tomosurf.segment.model.spec import ModelSpec, load_spec
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.prepare_pad import unpadded, without_padding
-from tomosurf.segment.spec import ModelSpec, load_spec
+from tomosurf.segment.outputs.calibrate import Sample, sample_near_boundary
+from tomosurf.segment.prepare.pad import unpadded, without_padding
+from tomosurf.segment.prepare.prepare import prepare
 from tomosurf.train.decathlon import LabelledCase
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tomosurf.config import parse, read_yaml
 from tomosurf.frozen import Frozen
-from tomosurf.segment.spec import ModelDescription
+from tomosurf.segment.model.spec import ModelDescription
 
 
 class Augmentation(Frozen):

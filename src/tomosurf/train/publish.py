@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from tomosurf.segment.imported import Imported
-from tomosurf.segment.library import write
-from tomosurf.segment.spec import ModelDescription, ModelSpec
-from tomosurf.segment.weights import tensors_of
+from tomosurf.segment.model.imported import Imported
+from tomosurf.segment.model.library import write
+from tomosurf.segment.model.spec import ModelDescription, ModelSpec
+from tomosurf.segment.model.weights import tensors_of
 
 
 def write_model(folder: Path, description: ModelDescription, network: Any) -> ModelSpec:

@@ -13,12 +13,12 @@ import torch
 
 from tomosurf.errors import ConfigError
 from tomosurf.progress import Progress
-from tomosurf.segment.calibrate import Sample, calibrate
-from tomosurf.segment.decision import decision_of
 from tomosurf.segment.device import choose_device
-from tomosurf.segment.library import rewrite
+from tomosurf.segment.model.library import rewrite
+from tomosurf.segment.model.spec import ModelSpec, load_spec
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import ModelSpec, load_spec
+from tomosurf.segment.outputs.calibrate import Sample, calibrate
+from tomosurf.segment.outputs.decision import decision_of
 from tomosurf.train.batches import CaseStack, stack_cases
 from tomosurf.train.calibration import samples_of
 from tomosurf.train.config import TrainingConfig, load_training

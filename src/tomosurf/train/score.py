@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tomosurf.config import NetworkMethod
 from tomosurf.progress import Progress, silent
+from tomosurf.segment.model.spec import load_spec
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import load_spec
 from tomosurf.train.decathlon import LabelledCase
 
 Scores = dict[str, dict[str, list[float]]]

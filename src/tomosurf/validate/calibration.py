@@ -33,9 +33,9 @@ def calibration_bins(
 ) -> Bins:
     """The voxels of the band, counted by their doubt.
 
-    The band is that of :mod:`tomosurf.segment.calibrate`: voxels within ``BAND_MM`` of one with another label in
-    the reference; far from there every model is right. A voxel's doubt is that of the node nearest to it, and 0
-    outside the doubt's box.
+    The band is that of :mod:`tomosurf.segment.outputs.calibrate`: voxels within ``BAND_MM`` of one with another
+    label in the reference; far from there every model is right. A voxel's doubt is that of the node nearest to it,
+    and 0 outside the doubt's box.
 
     Args:
         predicted: labels, (ni, nj, nk), as the model gave them.

@@ -146,7 +146,7 @@ def make_plan(
 
 def _predictions(model: str) -> Path | None:
     """The folder of predictions, or None when ``model`` is a model."""
-    from tomosurf.segment.catalogue import find_model
+    from tomosurf.segment.model.catalogue import find_model
 
     try:
         find_model(model)
@@ -159,14 +159,14 @@ def _predictions(model: str) -> Path | None:
 
 def _whole(model: str) -> str:
     """A model's name as it is; its folder as an absolute path, since workers may run elsewhere."""
-    from tomosurf.segment.catalogue import model_names
+    from tomosurf.segment.model.catalogue import model_names
 
     return model if model in model_names() else str(Path(model).absolute())
 
 
 def _model(model: str) -> tuple[str, str, dict[str, tuple[int, ...]], str]:
-    from tomosurf.segment.catalogue import find_model
-    from tomosurf.segment.spec import load_spec
+    from tomosurf.segment.model.catalogue import find_model
+    from tomosurf.segment.model.spec import load_spec
 
     spec = load_spec(find_model(model))
     segments: dict[str, tuple[int, ...]] = {segment.name: (segment.label,) for segment in spec.segments}

@@ -17,8 +17,8 @@ from tomosurf.errors import ConfigError, ModelError, TomosurfError
 from tomosurf.segment.architectures import build
 from tomosurf.segment.bundle import IMPORTER
 from tomosurf.segment.bundle.expressions import Above, recognised
-from tomosurf.segment.imported import ImportChoices
-from tomosurf.segment.steps import CropForeground, FixedRange, Orient, Pad, Resample
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.steps import CropForeground, FixedRange, Orient, Pad, Resample
 
 UNET, WHOLE_BODY, REGIONS = ZOO[0], ZOO[1], ZOO[4]
 NO_CHOICES = ImportChoices()

@@ -29,11 +29,11 @@ from tomosurf.segment.engine.importance import importance
 from tomosurf.segment.engine.memory import Footing, depth
 from tomosurf.segment.engine.run import Slabs
 from tomosurf.segment.engine.tiles import Tiling, tiling
+from tomosurf.segment.model.spec import ModelSpec, WeightsFile, Window
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.segment.outputs.slab import CHUNKS, Slab
 from tomosurf.segment.resident import Engine
-from tomosurf.segment.slab import CHUNKS, Slab
-from tomosurf.segment.spec import ModelSpec, WeightsFile, Window
 
 STRICT = SegmentOptions(device="cpu", precision="float32")
 SHAPES = [(24, 24, 24), (31, 20, 45), (12, 40, 17), (9, 10, 11), (20, 16, 33)]

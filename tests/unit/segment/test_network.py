@@ -21,13 +21,13 @@ from tomosurf.data.volume import Volume
 from tomosurf.errors import ConfigError, DataError, ModelError, UnknownNameError
 from tomosurf.segment.device import choose_device
 from tomosurf.segment.engine.tiles import tiling
-from tomosurf.segment.model_grid import covering, oriented
+from tomosurf.segment.model.spec import Window, load_spec
+from tomosurf.segment.model.steps import Orient
+from tomosurf.segment.model.weights import load_networks
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import prepare
-from tomosurf.segment.spec import Window, load_spec
-from tomosurf.segment.steps import Orient
-from tomosurf.segment.weights import load_networks
+from tomosurf.segment.prepare.model_grid import covering, oriented
+from tomosurf.segment.prepare.prepare import prepare
 from tomosurf.testing import strategies
 
 CPU = SegmentOptions(device="cpu", precision="float32")

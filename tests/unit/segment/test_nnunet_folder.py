@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from tests.nnunet_results import CASCADE, LOWRES, Task, make_results, plans_of
 from tomosurf.errors import ConfigError, ModelError, TomosurfError
 from tomosurf.segment.architectures import build
-from tomosurf.segment.imported import ImportChoices
-from tomosurf.segment.library import write
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.library import write
+from tomosurf.segment.model.spec import load_earlier
+from tomosurf.segment.model.steps import AsStored, CropForeground, Orient, Resample, Standardise
 from tomosurf.segment.nnunet import IMPORTER
 from tomosurf.segment.nnunet.checkpoint import network_tensors, read_checkpoint
 from tomosurf.segment.nnunet.opcodes import described
 from tomosurf.segment.nnunet.planned_network import planned_network
-from tomosurf.segment.spec import load_earlier
-from tomosurf.segment.steps import AsStored, CropForeground, Orient, Resample, Standardise
 
 CHECKPOINT = "fold_0/checkpoint_final.pth"
 PLAIN, RESIDUAL = Task(steps=0), Task(steps=0, network="ResidualEncoderUNet", mirror_axes=None)

@@ -21,7 +21,7 @@ from tests.unit.conftest import Trained
 from tomosurf.errors import ConfigError
 from tomosurf.progress import silent
 from tomosurf.segment.architectures import UNet, UNetArguments
-from tomosurf.segment.spec import load_spec
+from tomosurf.segment.model.spec import load_spec
 from tomosurf.train.checkpoint import FILE, keep, kept
 from tomosurf.train.config import Distillation
 from tomosurf.train.curves import draw_curves

@@ -18,10 +18,10 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.errors import ConfigError, DataError
 from tomosurf.progress import silent
 from tomosurf.segment.architectures import DynUNet, DynUNetArguments
+from tomosurf.segment.model.spec import load_spec
+from tomosurf.segment.model.weights import load_networks
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import load_spec
-from tomosurf.segment.weights import load_networks
 from tomosurf.train.augment import Augmenter
 from tomosurf.train.batches import stack_cases
 from tomosurf.train.calibration import labels_on
@@ -118,7 +118,7 @@ def test_the_command_line_trains_and_says_what_is_wrong(
 
 def test_the_shipped_configuration_describes_the_shipped_model() -> None:
     from tomosurf import resources
-    from tomosurf.segment.catalogue import find_model
+    from tomosurf.segment.model.catalogue import find_model
 
     config = load_training(resources.folder("configs") / "training" / "mr-hippocampus.yaml")
     spec = load_spec(find_model("mr-hippocampus"))

@@ -25,9 +25,9 @@ from tomosurf.segment.bundle.networks import NetworkDef, network_of
 from tomosurf.segment.bundle.postprocessing import Postprocessing, postprocessing_of
 from tomosurf.segment.bundle.preprocessing import Preprocessing
 from tomosurf.segment.bundle.tensors import fitted, reordered
-from tomosurf.segment.imported import ImportChoices, Imported
-from tomosurf.segment.naming import named_segments, slug
-from tomosurf.segment.spec import InputSpec, ModelDescription, Window
+from tomosurf.segment.model.imported import ImportChoices, Imported
+from tomosurf.segment.model.naming import named_segments, slug
+from tomosurf.segment.model.spec import InputSpec, ModelDescription, Window
 
 PLACES = {
     "network_def": ("network_def", "network", "net", "model"),

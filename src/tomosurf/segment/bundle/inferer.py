@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tomosurf.segment.bundle.component import Component
 from tomosurf.segment.bundle.expressions import shown
-from tomosurf.segment.spec import Window
-from tomosurf.segment.steps import Pad
+from tomosurf.segment.model.spec import Window
+from tomosurf.segment.model.steps import Pad
 
 
 def window_of(part: Component) -> Window | None:

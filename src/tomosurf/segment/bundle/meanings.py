@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from tomosurf.errors import ConfigError, ModelError
 from tomosurf.segment.bundle.expressions import Painting, shown
-from tomosurf.segment.imported import ImportChoices
-from tomosurf.segment.naming import slug
+from tomosurf.segment.model.imported import ImportChoices
+from tomosurf.segment.model.naming import slug
 
 BACKGROUND = frozenset({"background", "bg", "back_ground"})
 

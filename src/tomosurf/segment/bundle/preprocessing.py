@@ -14,7 +14,7 @@ from tomosurf.config import parse
 from tomosurf.segment.bundle.component import Component, components
 from tomosurf.segment.bundle.config import Value
 from tomosurf.segment.bundle.expressions import Above, Device, FormatName, shown
-from tomosurf.segment.spec import InputSpec
+from tomosurf.segment.model.spec import InputSpec
 
 IMAGE = "image"
 """The key under which MONAI's evaluators look for the network's input."""

@@ -9,7 +9,7 @@ import torch
 
 from tomosurf.errors import ModelError
 from tomosurf.segment.architectures import Network, build
-from tomosurf.segment.weights import tensors_of
+from tomosurf.segment.model.weights import tensors_of
 
 HOLDERS = ("model", "state_dict", "network", "net", "model_state_dict", "network_weights")
 """Keys under which training scripts keep the weights among other things."""

@@ -15,9 +15,9 @@ from tomosurf.segment.engine.memory import Footing, free_bytes
 from tomosurf.segment.engine.runner import Runner, Way
 from tomosurf.segment.engine.source import Source
 from tomosurf.segment.engine.tiles import Tiling, Triple
+from tomosurf.segment.model.spec import ModelSpec
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.resident import Engine
-from tomosurf.segment.spec import ModelSpec
 
 Load = Callable[[], Sequence[Any]]
 Outputs = tuple[torch.Tensor, torch.Tensor | None]

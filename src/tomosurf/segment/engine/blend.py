@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tomosurf.segment.engine.tiles import Tiling, Triple
-from tomosurf.segment.slab import Slab
+from tomosurf.segment.outputs.slab import Slab
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from tomosurf.segment.engine.tiles import Triple
-from tomosurf.segment.spec import Window
+from tomosurf.segment.model.spec import Window
 
 SIGMA = 0.125
 """Of the Gaussian, as a fraction of the window's edge: MONAI's ``sigma_scale`` and nnU-Net's own."""

@@ -12,7 +12,7 @@ import torch
 from tomosurf.segment.device import free_gpu_bytes
 from tomosurf.segment.engine.blend import Depth
 from tomosurf.segment.engine.tiles import Tiling
-from tomosurf.segment.slab import CHUNKS, ROOM_A_NODE
+from tomosurf.segment.outputs.slab import CHUNKS, ROOM_A_NODE
 
 VOXELS_AT_ONCE = 2 * 128**3
 """Windows are put into one batch up to this many voxels: an H100 takes 9 % less time for two at once."""

@@ -21,11 +21,11 @@ from tomosurf.segment.engine.importance import importance
 from tomosurf.segment.engine.memory import bounded, depth, free_bytes
 from tomosurf.segment.engine.source import Source
 from tomosurf.segment.engine.tiles import tiling
+from tomosurf.segment.model.spec import ModelSpec
+from tomosurf.segment.model.weights import load_networks
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.prepare import Prepared
-from tomosurf.segment.slab import Slab
-from tomosurf.segment.spec import ModelSpec
-from tomosurf.segment.weights import load_networks
+from tomosurf.segment.outputs.slab import Slab
+from tomosurf.segment.prepare.prepare import Prepared
 
 
 def slabs(

@@ -15,8 +15,8 @@ from tomosurf.segment.device import choose_device, half_precision
 from tomosurf.segment.engine import openvino_network as intel
 from tomosurf.segment.engine.compiled import Made, Shape, cache_folder, compiled_network, graphs_kept_in
 from tomosurf.segment.engine.head import keep_head
+from tomosurf.segment.model.spec import ModelSpec
 from tomosurf.segment.options import SegmentOptions
-from tomosurf.segment.spec import ModelSpec
 
 WORTH_TRACING = 8
 """Runs of a network on the CPU from which on OpenVINO saves more time than it takes to trace the network."""

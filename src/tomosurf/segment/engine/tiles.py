@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil
 
-from tomosurf.segment.spec import Window
+from tomosurf.segment.model.spec import Window
 
 Triple = tuple[int, int, int]
 

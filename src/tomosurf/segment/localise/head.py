@@ -13,7 +13,7 @@ from tomosurf.data.volume import Volume
 from tomosurf.errors import DataError
 from tomosurf.segment.grids import turn, turned
 from tomosurf.segment.localise.blocks import block_means
-from tomosurf.segment.model_grid import oriented
+from tomosurf.segment.prepare.model_grid import oriented
 
 WORKING_MM = 2.0
 """Edge of the voxels of the finest image that is registered, in mm."""

@@ -18,7 +18,6 @@ from tomosurf.progress import Progress
 from tomosurf.registry import ATLASES
 from tomosurf.segment.grids import turn, turned
 from tomosurf.segment.inference import Inference
-from tomosurf.segment.label_map import empty_labels
 from tomosurf.segment.localise.atlas import Atlas
 from tomosurf.segment.localise.crops import box_around, lattice_through, nodding
 from tomosurf.segment.localise.gates import Failure, placement_failures, resolution_failures
@@ -26,7 +25,8 @@ from tomosurf.segment.localise.head import canonical, head_of
 from tomosurf.segment.localise.quality import quality_of
 from tomosurf.segment.localise.register import register
 from tomosurf.segment.localise.sides import Side, look, share_seen
-from tomosurf.segment.steps import Resample
+from tomosurf.segment.model.steps import Resample
+from tomosurf.segment.outputs.label_map import empty_labels
 
 SIDES = ("left", "right")
 """The patient's own; labels of the left side come first."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tomosurf.errors import ConfigError, ModelError
-from tomosurf.segment.imported import ImportChoices
+from tomosurf.segment.model.imported import ImportChoices
 
 PLANS = "plans.json"
 DATASET = "dataset.json"

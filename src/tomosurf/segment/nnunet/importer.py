@@ -11,16 +11,16 @@ from pydantic import ValidationError
 
 from tomosurf.errors import ConfigError, ModelError
 from tomosurf.segment.architectures.convolutional_unets import PlainConvUNet, ResidualEncoderUNet
-from tomosurf.segment.imported import ImportChoices, Imported
-from tomosurf.segment.naming import named_segments
+from tomosurf.segment.model.imported import ImportChoices, Imported
+from tomosurf.segment.model.naming import named_segments
+from tomosurf.segment.model.spec import InputSpec, ModelDescription, Window
+from tomosurf.segment.model.steps import Orient
 from tomosurf.segment.nnunet.folder import DATASET, PLANS, Results, read_results, read_stage, trained_folders
 from tomosurf.segment.nnunet.labels import Dataset, Meaning, meaning_of, modality_of
 from tomosurf.segment.nnunet.planned_input import check_labels_rule, planned_steps, reads_as_stored
 from tomosurf.segment.nnunet.planned_network import planned_network
 from tomosurf.segment.nnunet.plans import Configuration, Plans, configuration_values, told
 from tomosurf.segment.nnunet.trainers import builds_with_batch_norm, is_nnunets_own
-from tomosurf.segment.spec import InputSpec, ModelDescription, Window
-from tomosurf.segment.steps import Orient
 
 if TYPE_CHECKING:
     from tomosurf.segment.nnunet.checkpoint import Checkpoint
@@ -42,7 +42,7 @@ class NnUNet:
         return bool(trained_folders(folder))
 
     def read(self, folder: Path, choices: ImportChoices) -> Imported:
-        """See :class:`tomosurf.segment.imported.Importer`; checkpoints are read as data, their code never run."""
+        """See :class:`~tomosurf.segment.model.imported.Importer`; checkpoints are read as data, never run."""
         if choices.order:
             raise ConfigError("dataset.json gives the order of overlapping regions itself; leave --order out")
         return self._read(folder, read_results(folder, choices), choices)

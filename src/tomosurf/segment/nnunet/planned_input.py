@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tomosurf.errors import ModelError
-from tomosurf.segment.nnunet.plans import (
-    Configuration,
-    Plans,
-    SplineArguments,
-    TorchArguments,
-    told,
-)
-from tomosurf.segment.steps import (
+from tomosurf.segment.model.steps import (
     AsStored,
     CropForeground,
     FixedRange,
@@ -23,6 +16,13 @@ from tomosurf.segment.steps import (
     Standardise,
     Step,
     ZScore,
+)
+from tomosurf.segment.nnunet.plans import (
+    Configuration,
+    Plans,
+    SplineArguments,
+    TorchArguments,
+    told,
 )
 
 AS_STORED = frozenset({"SimpleITKIO", "NibabelIO"})

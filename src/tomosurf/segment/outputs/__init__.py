@@ -1,0 +1,1 @@
+"""A network's outputs, slab by slab, to labels, margins and doubt."""

@@ -1,0 +1,1 @@
+"""An image as its network sees it, and back from there."""
