@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from prefect import flow
 
+from tomosurf.data.face import FacePolicy
 from tomosurf.data.volume import Policy
 from tomosurf.errors import InputRefused
 
@@ -22,6 +23,7 @@ def process_study(
     protocols: Sequence[str] = (),
     device: str = "auto",
     policy: Policy = "strict",
+    face: FacePolicy = "refuse",
 ) -> list[str]:
     """Run the whole job on ``path``; returns the case folders.
 
@@ -31,6 +33,7 @@ def process_study(
         protocols: names or YAML files; none means every shipped protocol that fits.
         device: "auto", "cpu" or "cuda".
         policy: "strict" refuses stacks with missing slices or uneven steps, "repair" interpolates within limits.
+        face: a skin that shows a face: "refuse" leaves it out, "blunt" writes it without features, "keep" as it is.
 
     Raises:
         InputRefused: nothing usable; the message counts the codes and names the file that says more.
@@ -40,17 +43,18 @@ def process_study(
     folders = []
     with TemporaryDirectory(prefix=".work-", dir=target) as work:
         plans = tasks.ingest(path, list(protocols), work, policy)
-        notices = Path(work) / "ingest.json"
-        notices.replace(target / notices.name)
+        notices = (Path(work) / "ingest.json").replace(target / "ingest.json")
         for plan in plans:
             jobs = json.loads(Path(plan).read_text(encoding="utf-8"))["jobs"]
             parts = []
             for number, job in enumerate(jobs):
                 found = tasks.segment(job, f"{plan}.{number}.npz", device)
-                parts.append(tasks.surface(job, found))
-            folders.append(tasks.export_and_report(plan, parts, output, device))
+                parts.append(tasks.surface(job, found, face))
+            tasks.tell_refused(notices, parts)
+            if any("scene" in part for part in parts):
+                folders.append(tasks.export_and_report(plan, parts, output, device, face))
     if not folders:
-        raise _nothing_usable(target / "ingest.json")
+        raise _nothing_usable(notices)
     return folders
 
 

@@ -20,11 +20,16 @@ from prefect.tasks import Task
 from tomosurf import pipeline, store
 from tomosurf.config import Protocol, load_protocol
 from tomosurf.data.case import Case, InputFile, SeriesChoice
+from tomosurf.data.face import FacePolicy
 from tomosurf.data.notice import Notice
 from tomosurf.data.volume import Policy
 from tomosurf.errors import InputRefused, TomosurfError
 from tomosurf.ingest.read import read
 from tomosurf.pipeline import RunOptions
+from tomosurf.whole_file import whole_file
+
+REFUSAL = ".refused"
+"""Suffix of the file that says why a volume couldn't be segmented."""
 
 
 async def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
@@ -94,18 +99,26 @@ def _ingest(source: Path, chosen: Sequence[Protocol], folder: Path, policy: Poli
 
 @task(name="segment", retries=2, retry_delay_seconds=5, retry_condition_fn=worth_retrying)
 def segment(job: Mapping[str, Any], target: str, device: str) -> str:
-    """One volume to a segmentation with margins; returns its file."""
+    """One volume to a segmentation with margins, or to why it was refused; returns the file."""
     volume = store.load_volume(Path(job["volume"]))
     protocol = Protocol.model_validate(job["protocol"])
-    found = pipeline.segment_volume(volume, protocol, RunOptions(device))
+    try:
+        found = pipeline.segment_volume(volume, protocol, RunOptions(device))
+    except InputRefused as error:
+        refusal = Path(target).with_suffix(REFUSAL)
+        refusal.write_text(json.dumps(Notice.of(error).as_dict()), encoding="utf-8")
+        return str(refusal)
     return str(store.save_segmentation(found, Path(target)))
 
 
 @task(name="surface")
-def surface(job: Mapping[str, Any], segmentation: str) -> dict[str, str]:
-    """Clean up and contour; returns the files of the label map and of the scene."""
+def surface(job: Mapping[str, Any], segmentation: str, face: FacePolicy = "refuse") -> dict[str, str]:
+    """Clean up and contour; returns the files of the label map and of the scene, or the refusal's."""
     path = Path(segmentation)
-    made = pipeline.surfaces_of(store.load_segmentation(path), Protocol.model_validate(job["protocol"]))
+    if path.suffix == REFUSAL:
+        return {"refused": segmentation}
+    protocol = Protocol.model_validate(job["protocol"])
+    made = pipeline.surfaces_of(store.load_segmentation(path), protocol, face=face)
     labels = store.save_segmentation(made.segmentation, path.with_suffix(".labels.npz"))
     scene = store.save_scene(made.scene, path.with_suffix(".scene.npz"))
     path.unlink()
@@ -113,24 +126,27 @@ def surface(job: Mapping[str, Any], segmentation: str) -> dict[str, str]:
 
 
 @task(name="export-and-report")
-def export_and_report(plan: str, parts: Sequence[Mapping[str, str]], output: str, device: str) -> str:
+def export_and_report(
+    plan: str, parts: Sequence[Mapping[str, str]], output: str, device: str, face: FacePolicy = "refuse"
+) -> str:
     """Gather, check, export, picture, report and seal; returns the case folder, which appears whole."""
     content = json.loads(Path(plan).read_text(encoding="utf-8"))
-    protocols = [Protocol.model_validate(job["protocol"]) for job in content["jobs"]]
-    inputs = tuple(InputFile(**entry) for entry in content["inputs"])
-    files = dict.fromkeys(job["volume"] for job in content["jobs"])
-    volumes = [store.load_volume(Path(file)) for file in files]
+    done = [(job, part) for job, part in zip(content["jobs"], parts, strict=True) if "refused" not in part]
+    protocols = [Protocol.model_validate(job["protocol"]) for job, _ in done]
+    volumes = [store.load_volume(Path(file)) for file in dict.fromkeys(job["volume"] for job, _ in done)]
+    series = {volume.series for volume in volumes}
+    inputs = tuple(InputFile(**entry) for entry in content["inputs"] if entry["series"] in series)
     surfaces = [
         pipeline.Surfaces(
             store.load_segmentation(Path(part["labels"])), store.load_scene(Path(part["scene"]))
         )
-        for part in parts
+        for _, part in done
     ]
-    notices = [Notice(**{**entry, "files": tuple(entry["files"])}) for entry in content["notices"]]
+    notices = [Notice.from_dict(entry) for entry in content["notices"]] + _refused(parts)
     selection = [
         SeriesChoice(**{**entry, "reasons": tuple(entry["reasons"])}) for entry in content["selection"]
     ]
-    options = RunOptions(device, policy=content["policy"])
+    options = RunOptions(device, policy=content["policy"], face=face)
     case = Case(
         content["study"],
         "",
@@ -141,3 +157,16 @@ def export_and_report(plan: str, parts: Sequence[Mapping[str, str]], output: str
     )
     case = pipeline.gather_case(case, protocols, surfaces, options)
     return str(pipeline.write_case(case, protocols, Path(output), options).folder)
+
+
+def tell_refused(ingest: Path, parts: Sequence[Mapping[str, str]]) -> None:
+    """Add to the document ``ingest`` what was refused among a study's ``parts``."""
+    document = json.loads(ingest.read_text(encoding="utf-8"))
+    document["refused"] += [notice.as_dict() for notice in _refused(parts)]
+    with whole_file(ingest) as partial:
+        partial.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
+def _refused(parts: Sequence[Mapping[str, str]]) -> list[Notice]:
+    files = [Path(part["refused"]) for part in parts if "refused" in part]
+    return [Notice.from_dict(json.loads(file.read_text(encoding="utf-8"))) for file in files]

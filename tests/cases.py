@@ -49,6 +49,14 @@ PROTOCOL = Protocol.model_validate(
 )
 
 
+def bright_protocol(modality: str) -> Protocol:
+    """``PROTOCOL`` for another modality, with a level for stored values from 0 to 1000."""
+    content = PROTOCOL.model_dump(mode="json")
+    content["series"]["modality"] = modality
+    content["segment"]["segments"][0] |= {"level": 500.0, "seed": 800.0}
+    return Protocol.model_validate(content)
+
+
 def grid(
     shape: tuple[int, int, int] = (32, 32, 32), spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
 ) -> Geometry:

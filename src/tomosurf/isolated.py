@@ -19,9 +19,10 @@ from typing import Any
 
 from tomosurf import errors
 from tomosurf.config import NetworkMethod
+from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
-from tomosurf.errors import ModelError, TomosurfError
+from tomosurf.errors import InputRefused, ModelError, TomosurfError
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
 from tomosurf.segment.options import SegmentOptions
@@ -124,8 +125,9 @@ def _ended(code: int, timeout: float | None) -> str:
 
 
 def _told(error: dict[str, Any]) -> TomosurfError:
-    kind = getattr(errors, error["type"], ModelError)
-    told: TomosurfError = (ModelError if kind is errors.InputRefused else kind)(error["message"])
+    if "refused" in error:
+        return Notice.from_dict(error["refused"]).error()
+    told: TomosurfError = getattr(errors, error["type"], ModelError)(error["message"])
     return told
 
 
@@ -150,12 +152,18 @@ def main(folder: Path) -> int:
             lambda stage, fraction: print(json.dumps([stage, fraction]), file=told),
             others,
         )
+    except InputRefused as error:
+        return _failed(folder, {"refused": Notice.of(error).as_dict()})
     except TomosurfError as error:
-        with whole_file(folder / ERROR) as partial:
-            partial.write_text(json.dumps({"type": type(error).__name__, "message": str(error)}))
-        return 1
+        return _failed(folder, {"type": type(error).__name__, "message": str(error)})
     save_segmentation(found, folder / RESULT)
     return 0
+
+
+def _failed(folder: Path, told: dict[str, Any]) -> int:
+    with whole_file(folder / ERROR) as partial:
+        partial.write_text(json.dumps(told))
+    return 1
 
 
 def _end_with_parent() -> None:

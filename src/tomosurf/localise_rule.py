@@ -13,10 +13,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Gates(Frozen):
-    """Bounds of what is believed; beyond any of them a case is not for use.
+    """Bounds of what is believed.
 
-    The first group is held against the atlas as it lies over the head; where one fails nothing is segmented. The
-    second is held against what was found, which is shown and marked.
+    The first group is held against the atlas as it lies over the head; where one fails the series is refused. The
+    second is held against what was found, which is shown and marked as not for use.
 
     Args:
         largest_voxel_mm: longest edge of a voxel; thicker slices don't show the structure.

@@ -39,7 +39,7 @@ from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.resident import Engine
-from tomosurf.select import Verdict, choose
+from tomosurf.select import Choice, Verdict, choose
 
 if TYPE_CHECKING:
     from tomosurf.surface.decimate import Target
@@ -195,19 +195,28 @@ def run(
 def run_case(
     plan: Plan, output: Path, options: RunOptions, progress: Progress = silent
 ) -> tuple[list[CaseResult], list[Notice]]:
-    """One study from its plan to its case folder; a series that can't be decoded is refused, the rest is made."""
+    """One study from its plan to its case folder.
+
+    A series that can't be decoded, or in which a protocol's place isn't found, is refused; the rest is made.
+    """
     volumes, refused = build_volumes(plan.series, progress, options.policy)
-    jobs = [job for job in plan.jobs if job.series.digest in volumes]
+    jobs, parts, unplaced = [], [], []
+    for job in plan.jobs:
+        if job.series.digest in volumes:
+            try:
+                parts.append(build_surfaces(volumes[job.series.digest], job.protocol, options, progress))
+                jobs.append(job)
+            except InputRefused as error:
+                unplaced.append(Notice.of(error))
     if not jobs:
-        return [], refused
+        return [], [*refused, *unplaced]
     plan = replace(plan, jobs=tuple(jobs))
     protocols = [job.protocol for job in jobs]
-    parts = [build_surfaces(volumes[job.series.digest], job.protocol, options, progress) for job in jobs]
-    notices = (*plan.refused, *refused, *plan.warnings)
-    made = tuple(volumes.values())
+    notices = (*plan.refused, *refused, *plan.warnings, *unplaced)
+    made = tuple(volumes[series.digest] for series in plan.series)
     case = Case(plan.study, "", plan.inputs(), made, notices=notices, selection=plan.selection)
     case = gather_case(case, protocols, parts, options)
-    return [write_case(case, protocols, output, options, progress)], refused
+    return [write_case(case, protocols, output, options, progress)], [*refused, *unplaced]
 
 
 def told(intake: Intake) -> tuple[Notice, ...]:
@@ -251,11 +260,7 @@ def make_plan(
     choices = [(protocol, choose(usable, protocol.series)) for protocol in chosen]
     jobs = [Job(protocol, series) for protocol, choice in choices for series in choice.taken]
     if usable and not jobs:
-        refused.append(
-            notice(
-                "no_matching_series", f"none of {len(usable)} series fits {', '.join(p.name for p in chosen)}"
-            )
-        )
+        refused.append(_nothing_fits(choices))
     used = {job.series.digest for job in jobs}
     kept = tuple(warning for warning in warnings if warning.series in used or not warning.series)
     by_digest = {series.digest: series for series in study.series}
@@ -265,6 +270,16 @@ def make_plan(
         for verdict in choice.considered
     ]
     return Plan(study.digest, tuple(jobs), tuple(refused), kept, tuple(selection))
+
+
+def _nothing_fits(choices: Sequence[tuple[Protocol, Choice]]) -> Notice:
+    """That no series fits; why, series by series, where one protocol was asked for."""
+    considered = choices[0][1].considered
+    told = f"none of {len(considered)} series fits {', '.join(protocol.name for protocol, _ in choices)}"
+    if len(choices) == 1:
+        told += "".join(f"; series {v.series}: {', '.join(v.reasons)}" for v in considered)
+    only = considered[0].series if len(considered) == 1 else ""
+    return notice("no_matching_series", told, series=only)
 
 
 def _chosen(series: Series, verdict: Verdict, protocol: str = "") -> SeriesChoice:
@@ -294,7 +309,7 @@ def build_volumes(
     volumes, refused = {}, []
     for one in series:
         try:
-            volume = build(one, progress, policy=policy)
+            volume = replace(build(one, progress, policy=policy), head=one.hints.head)
             volumes[one.digest] = rectify(volume, progress) if rectified else volume
         except InputRefused as error:
             refused.append(Notice.of(error))
@@ -316,7 +331,8 @@ def segment_volume(
         engine=options.engine,
     )
     found: Segmentation = segment(volume, protocol.segment, chosen, progress)
-    return replace(found, protocol=protocol.name, series=volume.series)
+    provenance = {**found.provenance, **({"head_by_header": True} if volume.head else {})}
+    return replace(found, protocol=protocol.name, series=volume.series, provenance=provenance)
 
 
 def clean_up(

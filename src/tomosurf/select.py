@@ -148,6 +148,11 @@ def _body_part(series: Series, _: Geometry, parts: tuple[str, ...]) -> str:
     return "" if fits else f"body part isn't {' or '.join(parts)}"
 
 
+def _exclude_body_part(series: Series, _: Geometry, parts: tuple[str, ...]) -> str:
+    other = series.hints.body_part in {part.upper() for part in parts}
+    return "body part is one of those that are excluded" if other else ""
+
+
 def _description(series: Series, _: Geometry, pattern: str) -> str:
     return "" if _matches(pattern, series.hints.description) else "description doesn't match"
 
@@ -250,6 +255,7 @@ def _outside(what: str, values: Iterable[float], span: Span, unit: str) -> str:
 TESTS: Mapping[str, Test] = MappingProxyType(
     {
         "body_part": _body_part,
+        "exclude_body_part": _exclude_body_part,
         "description": _description,
         "exclude_description": _exclude_description,
         "phase": _phase,

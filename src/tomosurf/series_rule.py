@@ -70,7 +70,7 @@ class Criteria(Frozen):
     """What can be asked of a series; what isn't given isn't asked.
 
     Args:
-        body_part: values of Body Part Examined, any of them.
+        body_part, exclude_body_part: values of Body Part Examined, any of them, or none of them.
         description, exclude_description: patterns that Series Description must, or mustn't, match.
         phase: words, any of them, whole, in Series Description or Protocol Name: "arterial", "portal venous".
         kernel: values of Convolution Kernel, any of them.
@@ -88,6 +88,7 @@ class Criteria(Frozen):
     """
 
     body_part: Words | None = None
+    exclude_body_part: Words | None = None
     description: Pattern | None = None
     exclude_description: Pattern | None = None
     phase: Words | None = None

@@ -35,6 +35,7 @@ def save_volume(volume: Volume, path: Path) -> Path:
         "series": volume.series,
         "laterality": volume.laterality,
         "phase": volume.phase,
+        "head": volume.head,
         **_geometry_meta(volume.geometry),
     }
     arrays = {"array": volume.array, "affine": volume.geometry.affine}
@@ -57,6 +58,7 @@ def load_volume(path: Path) -> Volume:
         meta["series"],
         meta["laterality"],
         meta["phase"],
+        meta["head"],
     )
 
 

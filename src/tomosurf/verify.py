@@ -164,6 +164,7 @@ def _volume(folder: Path, record: VolumeRecord) -> Volume:
             padding,
             record.series,
             record.laterality,
+            head=record.head,
         )
     except (ValueError, TypeError, KeyError) as error:
         raise CaseFolderError(f"{record.file} doesn't fit its manifest; make the case again") from error

@@ -26,6 +26,8 @@ from tomosurf.config import load_protocol
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
+from tomosurf.errors import InputRefused
+from tomosurf.localise_rule import Gates
 from tomosurf.pipeline import RunOptions, clean_up, on_sides, segment_volume
 from tomosurf.refine.refine import refine
 from tomosurf.segment.resident import Engine
@@ -62,13 +64,15 @@ def found_in(volume: Volume) -> Segmentation:
 
 
 def answer(volume: Volume) -> Answer:
-    found = found_in(volume)
-    failures = tuple(one["gate"] for one in found.provenance["localise"]["failures"])
+    try:
+        found = found_in(volume)
+    except InputRefused as error:
+        return Answer((), (), tuple(gate for gate in Gates.model_fields if f"({gate}:" in error.message))
     sides = [np.argwhere((found.labels == first) | (found.labels == first + 1)) for first in (1, 3)]
-    if failures or not all(len(side) for side in sides):
-        return Answer((), (), failures)
+    if not all(len(side) for side in sides):
+        return Answer((), (), ())
     volumes = tuple(len(side) * found.geometry.voxel_volume for side in sides)
-    return Answer(volumes, tuple(tuple(found.geometry.to_world(s).mean(axis=0)) for s in sides), failures)
+    return Answer(volumes, tuple(tuple(found.geometry.to_world(s).mean(axis=0)) for s in sides), ())
 
 
 def shared(name: str) -> Volume | None:

@@ -10,7 +10,9 @@ import traceback
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.cases import bright_protocol
 from tomosurf.case_folder import read_manifest
 from tomosurf.config import load_protocol
 from tomosurf.errors import InputRefused
@@ -25,7 +27,7 @@ source, output, home = map(Path, sys.argv[1:4])
 demo.os.environ.update(demo.QUIET_PREFECT, PREFECT_HOME=str(home))
 flow = demo.load_flow("process_study").process_study
 try:
-    result = {"folders": flow(str(source), str(output), ["ct-bone"], "cpu")}
+    result = {"folders": flow(str(source), str(output), ["ct-bone", "ct-skin"], "cpu", face="blunt")}
 except Exception as error:
     result = {"error": type(error).__name__, "message": str(error)}
 print(json.dumps(result))
@@ -46,14 +48,18 @@ def run_flow(source: Path, output: Path, home: Path) -> tuple[dict, str]:
 
 
 @pytest.mark.slow
-def test_the_flow_makes_what_the_plain_run_makes_and_tells_prefect_nothing_of_the_patient(small_ct, tmp_path):
-    result, errors = run_flow(small_ct, tmp_path / "flow", tmp_path / "prefect")
+def test_the_flow_makes_what_the_plain_run_makes_and_tells_prefect_nothing_of_the_patient(
+    small_head, tmp_path
+):
+    result, errors = run_flow(small_head, tmp_path / "flow", tmp_path / "prefect")
     folder = Path(result["folders"][0])
-    plain = run(
-        small_ct, tmp_path / "plain", [load_protocol("ct-bone")], RunOptions("cpu", pictures=False)
-    ).cases[0]
+    protocols = [load_protocol(name) for name in ("ct-bone", "ct-skin")]
+    options = RunOptions("cpu", pictures=False, face="blunt")
+    plain = run(small_head, tmp_path / "plain", protocols, options).cases[0]
     assert folder.name == plain.folder.name
     assert read_manifest(folder).meshes == plain.manifest.meshes
+    assert read_manifest(folder).faces == plain.manifest.faces
+    assert [face.action for face in plain.manifest.faces] == ["blunted"]
     for part in ("meshes", "labels", "volume"):
         for path in (plain.folder / part).iterdir():
             assert (folder / part / path.name).read_bytes() == path.read_bytes()
@@ -86,6 +92,27 @@ def test_the_tasks_carry_the_policy_to_the_case(small_ct, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_place_that_isnt_found_is_refused_and_the_rest_is_made(thick_mr, far_protocol, tmp_path):
+    from flows import tasks
+
+    bright = tmp_path / "bright.yaml"
+    bright.write_text(yaml.safe_dump(bright_protocol("MR").model_dump(mode="json")))
+    work = tmp_path / "work"
+    work.mkdir()
+    (plan,) = tasks.ingest.fn(str(thick_mr), [str(far_protocol), str(bright)], str(work))
+    jobs = json.loads(Path(plan).read_text())["jobs"]
+    found = [tasks.segment.fn(job, f"{plan}.{n}.npz", "cpu") for n, job in enumerate(jobs)]
+    parts = [tasks.surface.fn(job, one) for job, one in zip(jobs, found, strict=True)]
+    tasks.tell_refused(work / "ingest.json", parts)
+    told = json.loads((work / "ingest.json").read_text())["refused"]
+    assert [notice["code"] for notice in told] == ["not_localised"]
+    made = read_manifest(Path(tasks.export_and_report.fn(plan, parts, str(tmp_path / "flow"), "cpu")))
+    protocols = [load_protocol(str(path)) for path in (far_protocol, bright)]
+    plain = run(thick_mr, tmp_path / "plain", protocols, RunOptions("cpu", pictures=False)).cases[0].manifest
+    assert (made.identity, made.meshes, made.notices) == (plain.identity, plain.meshes, plain.notices)
+
+
+@pytest.mark.slow
 def test_an_input_with_nothing_usable_fails_the_flow_by_code_not_by_file_name(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "DOE^JANE.txt").write_text("no slice")
@@ -112,10 +139,8 @@ def test_what_a_task_raises_names_no_file(error):
     assert str(error).split("[")[0].split("'")[0].strip(": ") in told
 
 
-def test_the_deployment_names_a_flow_that_is_there():
-    import yaml
-
-    entry = yaml.safe_load((ROOT / "flows" / "prefect.yaml").read_text())["deployments"][0]["entrypoint"]
-    module, name = entry.rsplit(".", 1)
-    source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text()
-    assert f"def {name}(" in source
+def test_the_deployment_withholds_faces_and_repairs_nothing_unless_told():
+    deployment = yaml.safe_load((ROOT / "flows" / "prefect.yaml").read_text())["deployments"][0]
+    assert deployment["parameters"] == {
+        "protocols": [], "device": "auto", "policy": "strict", "face": "refuse",
+    }  # fmt: skip

@@ -11,7 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 import trimesh
+import yaml
 
+from tests.cases import bright_protocol
 from tomosurf import resources
 from tomosurf.cli import main
 from tomosurf.data.geometry import Geometry
@@ -225,6 +227,30 @@ def test_segment_labels_a_single_file(shared_data, tmp_path, capsys):
         both = ((found == label) & (reference == label)).sum()
         assert 2 * both / ((found == label).sum() + (reference == label).sum()) > 0.8
     assert set(spoken(capsys)["volumes_mm3"]) == {"hippocampus_anterior", "hippocampus_posterior"}
+
+
+def test_segment_refuses_what_a_model_or_a_protocol_has_no_place_for(tmp_path, capsys):
+    """No crop for the model by itself, and no head for the protocol."""
+    image, target = tmp_path / "thick.nii.gz", tmp_path / "labels.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.ones((30, 30, 20), np.float32), np.diag([3.0, 3, 5, 1])), image)
+    for how, code in (("--model", "larger_than_crop"), ("--protocol", "not_localised")):
+        assert main(["segment", str(image), how, "mr-hippocampus", "-o", str(target)]) == 3
+        assert code in capsys.readouterr().err
+        assert not target.exists()
+
+
+def test_segment_takes_a_protocols_thresholds_and_clean_up(tmp_path, capsys):
+    values = np.zeros((20, 20, 20), np.float32)
+    values[2:8, 2:8, 2:8] = values[12:18, 12:18, 12:18] = 1000
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "image.nii.gz")
+    content = bright_protocol("MR").model_dump(mode="json") | {"refine": {"bright": {"keep": 1}}}
+    (tmp_path / "bright.yaml").write_text(yaml.safe_dump(content))
+    chosen = ["--protocol", str(tmp_path / "bright.yaml"), "-o", str(tmp_path / "labels.nii.gz"), "--json"]
+    assert main(["segment", str(tmp_path / "image.nii.gz"), *chosen]) == 0
+    document = spoken(capsys)
+    assert document["volumes_mm3"] == {"bright": 216.0}
+    assert document["findings"] == []
+    assert main(["segment", *[str(tmp_path / "image.nii.gz")] * 2, *chosen]) == 2
 
 
 def test_a_case_that_was_changed_is_not_for_use(small_ct, tmp_path, capsys):

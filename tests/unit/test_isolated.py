@@ -15,7 +15,8 @@ import pytest
 from tests.two_balls import grid, image
 from tests.unit.conftest import Trained
 from tomosurf.config import NetworkMethod
-from tomosurf.errors import ModelError, UnknownNameError
+from tomosurf.data.notice import Notice
+from tomosurf.errors import InputRefused, ModelError, UnknownNameError
 from tomosurf.isolated import segment_in_child
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
@@ -57,6 +58,17 @@ def test_a_child_gives_the_same_bytes_and_leaves_nothing(trained: Trained, workp
 def test_errors_come_back_as_what_they_are(workplace: Path) -> None:
     with pytest.raises(UnknownNameError, match="no model is called 'nowhere'"):
         segment_in_child(image(grid()), NetworkMethod(method="network", model="nowhere"), CPU)
+    assert not list(workplace.iterdir())
+
+
+def test_a_refusal_keeps_its_code_and_series(workplace: Path) -> None:
+    head = replace(image(grid((90, 10, 10), (1.0, 1.0, 1.0))), series="abc", modality="MR")
+    with pytest.raises(InputRefused) as caught:
+        segment_in_child(head, NetworkMethod(method="network", model="mr-hippocampus"), CPU)
+    with pytest.raises(InputRefused) as plain:
+        segment(head, NetworkMethod(method="network", model="mr-hippocampus"), CPU)
+    assert caught.value.code == "larger_than_crop"
+    assert Notice.of(caught.value) == Notice.of(plain.value)
     assert not list(workplace.iterdir())
 
 

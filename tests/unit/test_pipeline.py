@@ -6,8 +6,10 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 
+from tests.cases import bright_protocol
 from tomosurf import pipeline
 from tomosurf.case_folder import read_manifest
 from tomosurf.config import load_protocol
@@ -113,6 +115,61 @@ def test_the_plan_says_why_each_series_was_or_was_not_taken(small_ct, tmp_path):
     ]
     outcome = run(folder, tmp_path / "out", [load_protocol("mr-hippocampus")], QUICK)
     assert [s.choice.reasons[0] for s in outcome.selection] == ["modality isn't MR"] * 2
+
+
+def test_a_part_of_the_body_that_the_header_names_is_not_searched_for_a_hippocampus(tmp_path):
+    grid = Geometry((40, 40, 12), np.eye(4))
+    for number, part in enumerate(("KNEE", "HEAD")):
+        attributes = {"BodyPartExamined": part}
+        options = SeriesOptions(modality="MR", study=part, series=part, rescale=None, attributes=attributes)
+        write_series(tmp_path / part, np.full(grid.shape, number, np.uint16), grid, options)
+    hippocampus = load_protocol("mr-hippocampus")
+    outcome = run(tmp_path / "KNEE", tmp_path / "out", [hippocampus], QUICK)
+    assert not outcome.cases
+    (refused,) = outcome.refused
+    (series,) = read(tmp_path / "KNEE").studies[0].series
+    assert (refused.code, refused.series) == ("no_matching_series", series.digest)
+    assert f"series {series.digest}: body part is one of those that are excluded" in refused.message
+    assert refused.advice
+    assert "KNEE" not in refused.message
+    head = read(tmp_path / "HEAD").studies[0]
+    assert [job.series for job in pipeline.make_plan(head, [hippocampus]).jobs] == list(head.series)
+
+
+def test_a_place_that_is_not_found_is_refused_and_the_rest_is_made(thick_mr, far_protocol, tmp_path):
+    far = load_protocol(str(far_protocol))
+    outcome = run(thick_mr, tmp_path / "none", [far], QUICK)
+    assert not outcome.cases
+    (refused,) = outcome.refused
+    (series,) = read(thick_mr).studies[0].series
+    assert (refused.code, refused.series) == ("not_localised", series.digest)
+    assert "largest_voxel_mm: 5 mm, bound 3" in refused.message
+    assert refused.advice
+    outcome = run(thick_mr, tmp_path / "one", [far, bright_protocol("MR")], QUICK)
+    manifest = outcome.cases[0].manifest
+    assert [notice.code for notice in outcome.refused] == ["not_localised"]
+    assert [notice.code for notice in manifest.notices] == ["not_localised"]
+    assert [record.name for record in manifest.protocols] == ["test-bright"]
+    assert [mesh.segment for mesh in manifest.meshes] == ["bright"]
+    assert rebuild(outcome.cases[0].folder).ok
+
+
+def test_a_head_by_header_is_withheld_where_none_is_found_and_made_so_again(small_ct, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in small_ct.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.BodyPartExamined = "HEADNECK"
+        dataset.save_as(folder / path.name)
+    plain, told = (
+        run(source, tmp_path / "out", [load_protocol("ct-skin")], QUICK).cases[0]
+        for source in (small_ct, folder)
+    )
+    assert not plain.manifest.faces
+    assert [mesh.segment for mesh in plain.manifest.meshes] == ["skin"]
+    assert [face.action for face in told.manifest.faces] == ["withheld"]
+    assert not told.manifest.meshes
+    assert rebuild(told.folder).ok
 
 
 @pytest.fixture

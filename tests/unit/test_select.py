@@ -56,6 +56,12 @@ def rule(**content: Any) -> SeriesRule:
 
 CASES = [
     ("body_part", ["THORAX", "chest"], ["HEAD"], "body part isn't HEAD"),
+    (
+        "exclude_body_part",
+        ["HEAD", "BRAIN"],
+        ["knee", "chest"],
+        "body part is one of those that are excluded",
+    ),
     ("description", "^thorax", "abdomen", "description doesn't match"),
     ("exclude_description", "abdomen|topogram", "venous", "description matches what is excluded"),
     ("phase", ["arterial", "portal-venous"], ["ven"], "no word says that the phase is ven"),

@@ -27,19 +27,14 @@ def same_geometry(a: Geometry, b: Geometry) -> bool:
 def test_volume(tmp_path):
     array = np.arange(24, dtype=np.int16).reshape(GRID.shape, order="F")
     ledger = (LedgerEntry("pixel_padding", "as told", (0, 1)),)
-    before = Volume(GRID, array, "CT", "HU", ledger, array > 20, "abc", "L", "EchoTime 2.46")
+    before = Volume(GRID, array, "CT", "HU", ledger, array > 20, "abc", "L", "EchoTime 2.46", True)
     after = store.load_volume(store.save_volume(before, tmp_path / "v.npz"))
     assert same_geometry(after.geometry, GRID)
     assert np.array_equal(after.array, array) and after.array.dtype == np.int16
     assert after.array.flags.f_contiguous
     assert np.array_equal(after.padding, array > 20)
-    assert (after.modality, after.unit, after.ledger, after.series, after.laterality) == (
-        "CT",
-        "HU",
-        ledger,
-        "abc",
-        "L",
-    )
+    names = ("modality", "unit", "ledger", "series", "laterality", "phase", "head")
+    assert [getattr(after, name) for name in names] == [getattr(before, name) for name in names]
 
 
 def test_segmentation(tmp_path):

@@ -1,4 +1,4 @@
-"""The words in which ingest and volume refuse, skip, warn and keep their ledger, with cause and cure.
+"""The words in which input is refused, skipped or warned of and ledgers are kept, with cause and cure.
 
 docs/reference/ingest-codes.md is :func:`page`, word for word.
 """
@@ -108,6 +108,12 @@ _TABLE = (
         ("refused", "warning"),
         "Study, Series or SOP Instance UID is absent (refused) or isn't written as a UID is (warning).",
         "Export the files again from their source.",
+    ),
+    IngestCode(
+        "larger_than_crop",
+        ("refused",),
+        "The model knows crops around one structure only, and the image is larger.",
+        "Crop the image, or run a protocol that finds the place: `tomosurf segment --protocol NAME`.",
     ),
     IngestCode(
         "localizer_skipped",
@@ -232,6 +238,14 @@ _TABLE = (
         "Don't run or pass on files of unknown origin.",
     ),
     IngestCode(
+        "not_localised",
+        ("refused",),
+        "The place that a protocol's network looks at couldn't be found in the image: it shows another part of the "
+        "body, is cut or too coarse, or has another contrast. The message names every gate that failed.",
+        "Send a scan of the whole part in the protocol's contrast (mr-hippocampus: a T1 head, voxels of about 1 "
+        "mm). Where the scan is right, set the bound under `localise.gates` of a protocol of your own.",
+    ),
+    IngestCode(
         "overlapping_positions",
         ("refused",),
         "Two or more different slices lie at the same place.",
@@ -354,7 +368,7 @@ def notice(
 def page() -> str:
     """docs/reference/ingest-codes.md: every code with its kinds, cause and cure."""
     rows = "\n".join(f"| `{c.name}` | {', '.join(c.kinds)} | {c.cause} | {c.cure} |" for c in _TABLE)
-    return f"""# Codes of ingest and volume
+    return f"""# Codes: what is said about input
 
 What is said about input carries one of these words. They are stable; scripts can rely on them.
 

@@ -54,6 +54,7 @@ class VolumeRecord:
 
     ``affine_lps`` is exact (float64; NIfTI keeps float32). ``padding_file`` is "" without padding.
     ``frame_of_reference`` is a digest of the UID, "" when unknown. ``ledger`` lists what was done to slices.
+    ``head``: the header says that the head, or a part of it, was imaged.
     """
 
     file: str
@@ -69,6 +70,7 @@ class VolumeRecord:
     unit: str
     laterality: str
     ledger: tuple[Mapping[str, Any], ...] = ()
+    head: bool = False
 
 
 @dataclass(frozen=True, slots=True)

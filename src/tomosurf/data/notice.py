@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,22 @@ class Notice:
         """The same, from a refusal that was raised."""
         files = tuple(dict.fromkeys(error.files))  # frames of one object share its name
         return cls(error.code, error.message, error.advice, files, error.attribute, error.series)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Notice:
+        """The notice that :meth:`as_dict` gave the values of."""
+        return cls(**{**values, "files": tuple(values["files"])})
+
+    def error(self) -> InputRefused:
+        """The refusal that it tells of, to be raised."""
+        return InputRefused(
+            self.code,
+            self.message,
+            advice=self.advice,
+            files=self.files,
+            attribute=self.attribute,
+            series=self.series,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``--json`` and the manifest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from tomosurf.errors import DataError
 
 DIGEST_LENGTH = 12
 """Hexadecimal digits of a short digest: 48 bits, enough to tell the series of one input apart."""
+
+_HEAD = re.compile(
+    r"HEAD|SKULL|BRAIN|CRANI|CEREBR|FACE|FACIAL|MAXILL|MANDIB|JAW|ORBIT|SINUS|NASAL|NOSE|SELLA|TMJ|ZYGOMA|TEETH|DENT"
+    r"|WHOLE ?BODY|(?<![A-Z])(?:EYES?|EARS?|IAC)(?![A-Z])"
+)
+"""What Body Part Examined says of the head and its parts (PS3.16 annex L, and usual spellings)."""
 
 
 def short_digest(uid: str) -> str:
@@ -104,6 +111,11 @@ class SeriesHints:
     protocol: str = field(default="", repr=False)
     contrast: bool = False
     derived: bool = False
+
+    @property
+    def head(self) -> bool:
+        """Whether Body Part Examined names the head or a part of it."""
+        return _HEAD.search(self.body_part) is not None
 
 
 @dataclass(frozen=True, slots=True)

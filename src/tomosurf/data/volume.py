@@ -44,6 +44,7 @@ class Volume:
         series: digest of the Series Instance UID.
         laterality: "L", "R" or "", as the header's Laterality (0020,0060) says.
         phase: in what it differs from other stacks of the same DICOM series ("EchoTime 2.46"), else "".
+        head: whether the header says that the head, or a part of it, was imaged; False where it doesn't say.
 
     Raises:
         DataError: shapes disagree or the dtype isn't real.
@@ -58,6 +59,7 @@ class Volume:
     series: str = ""
     laterality: str = ""
     phase: str = ""
+    head: bool = False
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:

@@ -9,7 +9,8 @@ from tomosurf.data.finding import Finding, Severity
 _TOLD: dict[FaceAction, tuple[Severity, str]] = {
     "withheld": (
         "warning",
-        "its surface wasn't written; --face blunt writes it without features, --face keep as it is",
+        "its surface wasn't written; --face blunt writes it without features where the head is found, "
+        "--face keep as it is",
     ),
     "blunted": (
         "info",

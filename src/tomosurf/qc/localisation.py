@@ -1,4 +1,4 @@
-"""Was the head laid out as believed, and is what was found in it plausible?"""
+"""Is what was found in a whole head plausible?"""
 
 from __future__ import annotations
 
@@ -14,43 +14,24 @@ from tomosurf.qc.voxels import voxel_counts
 def check(case: Case) -> list[Finding]:
     """Report every gate that a structure localised in a whole head fails, as an error.
 
-    The gates and their bounds come from the protocol. The atlas' placement is judged where it is made; volumes,
-    their symmetry, positions and sides are judged here, after clean-up. Other segmentations aren't looked at.
+    The gates and their bounds come from the protocol. A head that the atlas doesn't fit is refused where it is laid
+    out; volumes, their symmetry, positions and sides are judged here, after clean-up. Other segmentations aren't
+    looked at.
 
-    What a surgeon should make of it: where the atlas didn't fit, nothing was segmented; the images are no T1 head,
-    or cut, or too coarse. Where a volume or a position is out of bounds, the surfaces may show something else
-    than their names say, or a hippocampus so ill that the network wasn't trained for it. Look at them on the
-    images.
+    What a surgeon should make of it: the surfaces may show something else than their names say, or a hippocampus so
+    ill that the network wasn't trained for it. Look at them on the images.
     """
     findings = []
     for segmentation in case.segmentations:
         told = segmentation.provenance.get("localise")
         if told is not None:
-            findings += _placement(told, segmentation)
             findings += _plausibility(told, segmentation)
     return findings
-
-
-def _placement(told: Mapping[str, Any], segmentation: Segmentation) -> list[Finding]:
-    """What failed before anything was segmented."""
-    return [
-        Finding(
-            "localisation",
-            "error",
-            f"No structure was looked for: {failure['meaning']} ({failure['gate']}: {failure['value']:.3g}"
-            f"{' ' if failure['unit'] else ''}{failure['unit']}, bound {failure['bound']:g}). "
-            "Check that this is a T1 scan of a whole head.",
-            data={**failure, "protocol": segmentation.protocol},
-        )
-        for failure in told["failures"]
-    ]
 
 
 def _plausibility(told: Mapping[str, Any], segmentation: Segmentation) -> list[Finding]:
     """What is odd about what was found."""
     gates, found = told["gates"], told["found"]
-    if not found:
-        return []
     counts = voxel_counts(segmentation)
     volumes = {
         side: sum(counts[segmentation.segments[n].label] for n in told["sides"][side])

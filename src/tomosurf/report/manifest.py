@@ -111,6 +111,7 @@ def _volume(volume: Volume, artifacts: Sequence[Artifact]) -> VolumeRecord:
         unit=volume.unit,
         laterality=volume.laterality,
         ledger=tuple(entry.as_dict() for entry in volume.ledger),
+        head=volume.head,
     )
 
 

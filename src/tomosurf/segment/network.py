@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tomosurf.config import NetworkMethod
+from tomosurf.data.codes import refusal
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
 from tomosurf.errors import ModelError
@@ -39,7 +40,8 @@ def segment(
     Raises:
         UnknownNameError: no model of that name.
         ConfigError: the model's description is wrong, or there is no such device.
-        ModelError: the weights don't fit the description, or the model is for another modality or smaller images.
+        ModelError: the weights don't fit the description, or the model is for another modality.
+        InputRefused: the model is for smaller images, or the place to look at can't be found in this one.
         DataError: the volume has no contrast, or the volumes don't share a grid.
     """
     folder = find_model(method.model)
@@ -60,9 +62,11 @@ def _segment(
 
         return segment_whole(volume, method.localise, inference, progress)
     if spec.max_extent_mm is not None and max(volume.geometry.extent) > spec.max_extent_mm:
-        raise ModelError(
+        raise refusal(
+            "larger_than_crop",
             f"model {spec.name} is for crops of at most {spec.max_extent_mm:g} mm; this volume is "
-            f"{max(volume.geometry.extent):.0f} mm long: crop it, or run a protocol that finds the place"
+            f"{max(volume.geometry.extent):.0f} mm long",
+            series=volume.series,
         )
     inferred = inference.run(volumes, volume, progress)
     found = inferred.found

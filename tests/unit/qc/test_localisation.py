@@ -30,7 +30,6 @@ def case(voxels: tuple[int, int, int, int], **changes: Any) -> Case:
     )
     one = {"middle_lps_mm": [28.0, 20.0, -15.0], "shift_mm": 2.0, "reaches_box_end": False, "passes": 1}
     told = {
-        "failures": [],
         "gates": Gates().model_dump(mode="json"),
         "sides": {"left": [0, 1], "right": [2, 3]},
         "found": {"left": one, "right": one | {"middle_lps_mm": [-28.0, 20.0, -15.0]}},
@@ -70,12 +69,3 @@ def test_positions_are_held_against_their_bounds(change, gate):
     told = case((200, 250, 210, 240)).segmentations[0].provenance["localise"]["found"]
     found = told | {"left": told["left"] | change}
     assert [finding.data["gate"] for finding in check(case((200, 250, 210, 240), found=found))] == [gate]
-
-
-def test_what_failed_before_is_told_with_number_and_bound():
-    failure = {
-        "gate": "least_information_nats", "value": 0.1234, "bound": 0.3, "unit": "nats", "meaning": "no such head",
-    }  # fmt: skip
-    (finding,) = check(case((0, 0, 0, 0), failures=[failure], found={}))
-    assert finding.severity == "error"
-    assert "no such head (least_information_nats: 0.123 nats, bound 0.3)" in finding.message

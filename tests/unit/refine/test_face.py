@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tomosurf.data.face import FacePolicy
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Code, Segment, Segmentation
 from tomosurf.refine.blunt import blunt, shield_of
+from tomosurf.refine.face import guard_faces
 from tomosurf.refine.head import find_head, may_show_face
 from tomosurf.surface.extract import extract
 from tomosurf.testing.segmentations import margin_of
@@ -141,6 +144,25 @@ def test_a_blunted_face_has_no_features_and_the_rest_stays(with_margin: bool) ->
         middle = front[np.abs(front[:, 0]) < 40]
         assert len(middle) > 200
         assert np.percentile(np.abs(shield.depth_at(middle)), 90) < 0.35
+
+
+@pytest.mark.parametrize("policy", ["refuse", "blunt", "keep"])
+def test_a_head_by_header_makes_the_search_stricter_and_nothing_laxer(policy: FacePolicy) -> None:
+    told = {"head_by_header": True}
+    trunk, head = (skin(shapes, grid(-210, 130)) for shapes in ((TRUNK,), (*HEAD, SHOULDERS)))
+    assert guard_faces(trunk, policy) == (trunk, ())
+    hinted = replace(trunk, provenance=told)
+    guarded, (face,) = guard_faces(hinted, policy)
+    assert guarded is hinted
+    assert face.action == ("kept" if policy == "keep" else "withheld")
+    assert "header says" in face.reason
+    bone = replace(hinted, segments=(Segment(1, "bone", Code("272673000", "Bone"), (1, 2, 3)),))
+    assert guard_faces(bone, policy) == (bone, ())
+    (_, plain), (_, hinted_head) = (
+        guard_faces(head, policy),
+        guard_faces(replace(head, provenance=told), policy),
+    )
+    assert plain == hinted_head
 
 
 def test_other_structures_keep_their_voxels() -> None:

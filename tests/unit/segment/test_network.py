@@ -18,7 +18,7 @@ from tomosurf.config import NetworkMethod
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.data.volume import Volume
-from tomosurf.errors import ConfigError, DataError, ModelError, UnknownNameError
+from tomosurf.errors import ConfigError, DataError, InputRefused, ModelError, UnknownNameError
 from tomosurf.segment.device import choose_device
 from tomosurf.segment.engine.tiles import tiling
 from tomosurf.segment.model.spec import Window, load_spec
@@ -324,5 +324,5 @@ def _read(result: Segmentation, label: int) -> np.ndarray:
 def test_a_model_for_crops_refuses_a_whole_head() -> None:
     values = np.random.default_rng(1).normal(size=(90, 60, 60)).astype(np.float32)
     head = Volume(Geometry(values.shape, np.eye(4)), np.asfortranarray(values), "MR")
-    with pytest.raises(ModelError, match="crops of at most 80 mm; this volume is 90 mm"):
+    with pytest.raises(InputRefused, match="crops of at most 80 mm; this volume is 90 mm"):
         segment(head, NetworkMethod(method="network", model="mr-hippocampus"), CPU)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tomosurf.data.codes import refusal
 from tomosurf.data.geometry import Geometry
+from tomosurf.errors import InputRefused
 from tomosurf.localise_rule import Gates
 from tomosurf.segment.localise.quality import Quality
+
+_CONTRAST = "the tissues don't have T1's contrast"
+_LEAST = (
+    ("information", "nats", "no such head"),
+    ("coverage", "", "most of the brain isn't in the image"),
+    ("agreement", "", "no two ways led to one place"),
+    ("white_over_grey", "sd", _CONTRAST),
+    ("grey_over_fluid", "sd", _CONTRAST),
+    ("overlap", "", "the brain's outline isn't there"),
+)
+"""What of a placement's quality has a least value, its unit, and what less of it means."""
+
+_MOST = (
+    ("tilt_degrees", "degrees", "turned too far"),
+    ("shear", "", "the head would be leaning"),
+)
+"""The same with a greatest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,103 +39,48 @@ class Failure:
     unit: str
     meaning: str
 
-    def as_dict(self) -> dict[str, str | float]:
-        """Plain values for a manifest."""
-        return {
-            "gate": self.gate,
-            "value": round(self.value, 4),
-            "bound": self.bound,
-            "unit": self.unit,
-            "meaning": self.meaning,
-        }
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.meaning} ({self.gate}: {self.value:.3g}{unit}, bound {self.bound:g})"
+
+
+def refused(failures: tuple[Failure, ...], series: str) -> InputRefused:
+    """The refusal of a series that fails some gates, every one of them told."""
+    told = "; ".join(str(failure) for failure in failures)
+    return refusal("not_localised", f"no structure was looked for: {told}", series=series)
 
 
 def resolution_failures(grid: Geometry, gates: Gates) -> tuple[Failure, ...]:
     """What is wrong with an image before anything is looked for in it."""
     longest = max(*grid.spacing, grid.slice_step)
+    if longest <= gates.largest_voxel_mm:
+        return ()
     meaning = "slices this thick don't show the structure; use a scan of about 1 mm"
-    return _beyond([("largest_voxel_mm", longest, gates.largest_voxel_mm, "mm", meaning)], largest=True)
+    return (Failure("largest_voxel_mm", longest, gates.largest_voxel_mm, "mm", meaning),)
 
 
 def placement_failures(quality: Quality, boxes: Mapping[str, float], gates: Gates) -> tuple[Failure, ...]:
     """Every bound that a placement doesn't keep; ``boxes``: for each side the share of its box in the image."""
-    low, high = quality.scales[2], quality.scales[0]
-    contrast = "the tissues don't have T1's contrast"
-    return (
-        *_beyond(
-            [
-                (
-                    "least_information_nats",
-                    quality.information,
-                    gates.least_information_nats,
-                    "nats",
-                    "no such head",
-                ),
-                (
-                    "least_coverage",
-                    quality.coverage,
-                    gates.least_coverage,
-                    "",
-                    "most of the brain isn't in the image",
-                ),
-                (
-                    "least_agreement",
-                    quality.agreement,
-                    gates.least_agreement,
-                    "",
-                    "no two ways led to one place",
-                ),
-                ("scale", low, gates.scale[0], "", "the head would be too small"),
-                (
-                    "least_white_over_grey",
-                    quality.white_over_grey,
-                    gates.least_white_over_grey,
-                    "sd",
-                    contrast,
-                ),
-                (
-                    "least_grey_over_fluid",
-                    quality.grey_over_fluid,
-                    gates.least_grey_over_fluid,
-                    "sd",
-                    contrast,
-                ),
-                (
-                    "least_overlap",
-                    quality.overlap,
-                    gates.least_overlap,
-                    "",
-                    "the brain's outline isn't there",
-                ),
-                *(
-                    (
-                        "least_box_coverage",
-                        share,
-                        gates.least_box_coverage,
-                        "",
-                        f"the {side} side isn't in the image",
-                    )
-                    for side, share in boxes.items()
-                ),
-            ],
-            largest=False,
-        ),
-        *_beyond(
-            [
-                (
-                    "most_tilt_degrees",
-                    quality.tilt_degrees,
-                    gates.most_tilt_degrees,
-                    "degrees",
-                    "turned too far",
-                ),
-                ("scale", high, gates.scale[1], "", "the head would be too large"),
-                ("most_shear", quality.shear, gates.most_shear, "", "the head would be leaning"),
-            ],
-            largest=True,
-        ),
-    )
+    return tuple(_failures(quality, boxes, gates))
 
 
-def _beyond(measured: Iterable[tuple[str, float, float, str, str]], *, largest: bool) -> tuple[Failure, ...]:
-    return tuple(Failure(*one) for one in measured if (one[1] > one[2] if largest else not one[1] >= one[2]))
+def _failures(quality: Quality, boxes: Mapping[str, float], gates: Gates) -> Iterator[Failure]:
+    """A value that isn't a number keeps no bound."""
+    for name, unit, meaning in _LEAST:
+        gate = f"least_{name}{'_nats' if unit == 'nats' else ''}"
+        value, bound = getattr(quality, name), getattr(gates, gate)
+        if not value >= bound:
+            yield Failure(gate, value, bound, unit, meaning)
+    for name, unit, meaning in _MOST:
+        value, bound = getattr(quality, name), getattr(gates, f"most_{name}")
+        if not value <= bound:
+            yield Failure(f"most_{name}", value, bound, unit, meaning)
+    low, high = gates.scale
+    if not quality.scales[2] >= low:
+        yield Failure("scale", quality.scales[2], low, "", "the head would be too small")
+    if not quality.scales[0] <= high:
+        yield Failure("scale", quality.scales[0], high, "", "the head would be too large")
+    for side, share in boxes.items():
+        if not share >= gates.least_box_coverage:
+            meaning = f"the {side} side isn't in the image"
+            yield Failure("least_box_coverage", share, gates.least_box_coverage, "", meaning)

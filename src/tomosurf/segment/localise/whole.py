@@ -1,4 +1,4 @@
-"""A whole head to both sides' structures, in the patient frame; or to none, and the reason."""
+"""A whole head to both sides' structures, in the patient frame; or a refusal, and the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tomosurf.segment.grids import turn, turned
 from tomosurf.segment.inference import Inference
 from tomosurf.segment.localise.atlas import Atlas
 from tomosurf.segment.localise.crops import box_around, lattice_through, nodding
-from tomosurf.segment.localise.gates import Failure, placement_failures, resolution_failures
+from tomosurf.segment.localise.gates import placement_failures, refused, resolution_failures
 from tomosurf.segment.localise.head import canonical, head_of
 from tomosurf.segment.localise.quality import quality_of
 from tomosurf.segment.localise.register import register
@@ -34,12 +34,11 @@ SIDES = ("left", "right")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """Boxes in which something can be looked for (none: a gate failed), and what to write down."""
+    """Boxes in which something can be looked for, and what to write down."""
 
     lattice: Geometry
     boxes: dict[str, Geometry]
     told: dict[str, Any]
-    failures: tuple[Failure, ...]
 
 
 def segment_whole(
@@ -49,12 +48,12 @@ def segment_whole(
 
     An atlas is laid over the head; around both structures a box is cut, turned like the atlas lies, of the model's
     voxels; the network runs in each. Which side is which follows from the atlas in the patient's frame, whatever
-    the order of the axes. Margins and doubt lie on one lattice, which both boxes share. Where a gate of ``rule``
-    fails before that, all segments are empty; ``provenance["localise"]`` says why, and a check makes it an error.
-    The same voxels give the same bytes, however their axes are stored. Peak memory: 1 byte a voxel of the volume
-    and, for 1 mm, about 1 more of its float32 size.
+    the order of the axes. Margins and doubt lie on one lattice, which both boxes share. The same voxels give the
+    same bytes, however their axes are stored. Peak memory: 1 byte a voxel of the volume and, for 1 mm, about 1 more
+    of its float32 size.
 
     Raises:
+        InputRefused: a gate of ``rule`` failed before anything was looked for; each one is named with its bound.
         ConfigError: the model doesn't state its voxels, or takes several images.
         UnknownNameError: no atlas of that name.
         MissingExtraError: the atlas isn't installed.
@@ -70,7 +69,6 @@ def segment_whole(
     segments = _segments(inference)
     count = len(inference.spec.segments)
     told = found.told | {
-        "failures": [failure.as_dict() for failure in found.failures],
         "gates": rule.gates.model_dump(mode="json"),
         "sides": {name: list(range(n * count, (n + 1) * count)) for n, name in enumerate(SIDES)},
         "found": {side.name: _as_dict(side) for side in sides},
@@ -80,7 +78,6 @@ def segment_whole(
         for side in sides
         for segment in inference.spec.segments
     }
-    spoken = dict(sides[0].inferred.told) if sides else {}
     return Segmentation(
         geometry=volume.geometry,
         labels=_labels(volume.geometry, upright.geometry, sides, inference),
@@ -88,7 +85,7 @@ def segment_whole(
         margins=_margins(sides, inference),
         series=volume.series,
         provenance={
-            **inference.provenance(spoken, (edge, edge, edge), resampled=True),
+            **inference.provenance(dict(sides[0].inferred.told), (edge, edge, edge), resampled=True),
             "doubt": inference.doubt(doubtful),
             "localise": told,
         },
@@ -98,10 +95,8 @@ def segment_whole(
 
 def _find(upright: Volume, rule: LocaliseRule, edge_mm: float, progress: Progress) -> _Found:
     """The boxes, if every gate holds."""
-    nowhere = Geometry((1, 1, 1), np.eye(4))
-    failures = resolution_failures(upright.geometry, rule.gates)
-    if failures:
-        return _Found(nowhere, {}, {"atlas": rule.atlas}, failures)
+    if failures := resolution_failures(upright.geometry, rule.gates):
+        raise refused(failures, upright.series)
     atlas: Atlas = ATLASES.load(rule.atlas)()
     head = head_of(upright)
     placement = register(atlas, head, progress)
@@ -114,7 +109,8 @@ def _find(upright: Volume, rule: LocaliseRule, edge_mm: float, progress: Progres
         name: box_around(lattice, middle, rule.size_mm) for name, middle in zip(SIDES, middles, strict=False)
     }
     seen = {name: share_seen(upright, box) for name, box in boxes.items()}
-    failures = placement_failures(quality, seen, rule.gates)
+    if failures := placement_failures(quality, seen, rule.gates):
+        raise refused(failures, upright.series)
     told = {
         "atlas": rule.atlas,
         "atlas_source": atlas.source,
@@ -122,7 +118,7 @@ def _find(upright: Volume, rule: LocaliseRule, edge_mm: float, progress: Progres
         "atlas_to_patient": _affine(placement.matrix, placement.offset + head.centre),
         "box_coverage": {name: round(share, 4) for name, share in seen.items()},
     }
-    return _Found(lattice, {} if failures else boxes, told, failures)
+    return _Found(lattice, boxes, told)
 
 
 def _edge_mm(inference: Inference) -> float:
@@ -175,10 +171,8 @@ def _margins(sides: Sequence[Side], inference: Inference) -> dict[int, Margin]:
     }
 
 
-def _doubt(sides: Sequence[Side]) -> Doubt | None:
+def _doubt(sides: Sequence[Side]) -> Doubt:
     """Both sides' doubt in one box of their lattice; none between them."""
-    if not sides:
-        return None
     doubts = [side.inferred.found.doubt for side in sides]
     grid = doubts[0].geometry
     starts = np.array([np.rint(grid.to_index([doubt.geometry.origin])[0]) for doubt in doubts], int)

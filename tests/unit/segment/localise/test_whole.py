@@ -11,6 +11,7 @@ from tests.heads import HIPPOCAMPI, dressed, pose, posed, stored_otherwise
 from tomosurf.config import load_protocol
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.volume import Volume
+from tomosurf.errors import InputRefused
 from tomosurf.localise_rule import Gates
 from tomosurf.pipeline import RunOptions, segment_volume, surfaces_of
 from tomosurf.segment.localise import mni152
@@ -39,7 +40,6 @@ def found(head):
 
 def test_four_segments_lie_where_the_template_was_laid(found):
     told = found.provenance["localise"]
-    assert told["failures"] == []
     assert [(s.label, s.name) for s in found.segments] == [
         (1, "hippocampus_anterior_left"),
         (2, "hippocampus_posterior_left"),
@@ -138,15 +138,14 @@ def test_a_ball_is_no_head():
     grid = Geometry((80, 80, 80), np.diag([2.5, 2.5, 2.5, 1.0]))
     distance = np.linalg.norm(np.stack(np.indices(grid.shape)) - 39.5, axis=0) * 2.5
     noise = np.random.default_rng(2).normal(0, 2, grid.shape)
-    ball = Volume(grid, (np.where(distance < 75, 100.0, 5.0) + noise).astype(np.float32), "MR")
-    found = segment_volume(ball, PROTOCOL, RunOptions("cpu"))
-    assert not found.labels.any()
-    assert not found.margins
-    assert found.provenance["localise"]["failures"]
+    ball = Volume(grid, (np.where(distance < 75, 100.0, 5.0) + noise).astype(np.float32), "MR", series="abc")
+    with pytest.raises(InputRefused, match=r"no structure was looked for: .*\(least_") as caught:
+        segment_volume(ball, PROTOCOL, RunOptions("cpu"))
+    assert (caught.value.code, caught.value.series) == ("not_localised", "abc")
 
 
 def test_thick_slices_are_refused_before_anything_is_looked_for():
     grid = Geometry((64, 64, 20), np.diag([3.0, 3.0, 6.5, 1.0]))
-    found = segment_volume(Volume(grid, np.ones(grid.shape, np.float32), "MR"), PROTOCOL, RunOptions("cpu"))
-    assert [f["gate"] for f in found.provenance["localise"]["failures"]] == ["largest_voxel_mm"]
-    assert not found.labels.any()
+    with pytest.raises(InputRefused, match=r"\(largest_voxel_mm: 6.5 mm, bound 3\)$") as caught:
+        segment_volume(Volume(grid, np.ones(grid.shape, np.float32), "MR"), PROTOCOL, RunOptions("cpu"))
+    assert caught.value.code == "not_localised"
