@@ -25,7 +25,9 @@ from tomosurf.data.notice import Notice
 from tomosurf.data.volume import Policy
 from tomosurf.errors import InputRefused, TomosurfError
 from tomosurf.ingest.read import read
+from tomosurf.label_surfaces import Surfaces
 from tomosurf.pipeline import RunOptions
+from tomosurf.plan import make_plan, told
 from tomosurf.whole_file import whole_file
 
 REFUSAL = ".refused"
@@ -64,7 +66,7 @@ def _ingest(source: Path, chosen: Sequence[Protocol], folder: Path, policy: Poli
     refused = list(intake.refused)
     plans = []
     for study in intake.studies:
-        plan = pipeline.make_plan(study, chosen, pipeline.told(intake), policy)
+        plan = make_plan(study, chosen, told(intake), policy)
         volumes, more = pipeline.build_volumes(plan.series, policy=policy)
         refused += [*plan.refused, *more]
         for digest, volume in volumes.items():
@@ -91,8 +93,8 @@ def _ingest(source: Path, chosen: Sequence[Protocol], folder: Path, policy: Poli
             path = folder / f"{plan.study}.plan.json"
             path.write_text(json.dumps(content), encoding="utf-8")
             plans.append(str(path))
-    told = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
-    document = {kind: [notice.as_dict() for notice in found] for kind, found in told.items()}
+    notices = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
+    document = {kind: [notice.as_dict() for notice in found] for kind, found in notices.items()}
     (folder / "ingest.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
     return plans
 
@@ -137,9 +139,7 @@ def export_and_report(
     series = {volume.series for volume in volumes}
     inputs = tuple(InputFile(**entry) for entry in content["inputs"] if entry["series"] in series)
     surfaces = [
-        pipeline.Surfaces(
-            store.load_segmentation(Path(part["labels"])), store.load_scene(Path(part["scene"]))
-        )
+        Surfaces(store.load_segmentation(Path(part["labels"])), store.load_scene(Path(part["scene"])))
         for _, part in done
     ]
     notices = [Notice.from_dict(entry) for entry in content["notices"]] + _refused(parts)

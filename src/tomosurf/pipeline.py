@@ -11,38 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from tomosurf import case_folder
-from tomosurf.config import (
-    NetworkMethod,
-    Protocol,
-    RefineRule,
-    ThresholdMethod,
-    load_protocol,
-    protocol_names,
-)
-from tomosurf.data.case import Case, InputFile, SeriesChoice
-from tomosurf.data.codes import notice
+from tomosurf.config import NetworkMethod, Protocol, RefineRule, ThresholdMethod
+from tomosurf.data.case import Case
 from tomosurf.data.face import FacePolicy
-from tomosurf.data.manifest import Manifest, plain
-from tomosurf.data.mesh import Scene
+from tomosurf.data.manifest import Manifest
 from tomosurf.data.notice import Notice
 from tomosurf.data.segmentation import Segmentation
-from tomosurf.data.series import Intake, Series, Study
+from tomosurf.data.series import Series
 from tomosurf.data.volume import Policy, Volume
-from tomosurf.errors import ConfigError, InputRefused
-from tomosurf.gather import gather, identity_of, lighter_scenes
+from tomosurf.errors import InputRefused
+from tomosurf.gather import gather, identity_of
 from tomosurf.isolated import segment_in_child
+from tomosurf.label_surfaces import Surfaces, surfaces_of_labels
+from tomosurf.plan import Plan, Selected, make_plan, selected, told
 from tomosurf.progress import Progress, silent
 from tomosurf.registry import SEGMENTERS
 from tomosurf.segment.options import SegmentOptions
 from tomosurf.segment.resident import Engine
-from tomosurf.select import Choice, Verdict, choose
-
-if TYPE_CHECKING:
-    from tomosurf.surface.decimate import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,57 +60,6 @@ class RunOptions:
     mirror: bool = False
     face: FacePolicy = "refuse"
     threads: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One protocol to run on one series."""
-
-    protocol: Protocol
-    series: Series
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """Why one series of a study was or wasn't taken."""
-
-    study: str
-    choice: SeriesChoice
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for ``--json``."""
-        return {"study": self.study, **plain(self.choice)}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to build from one study; which of its series can't be used, and what is odd about the others.
-
-    ``selection`` says for every series, and every protocol that was asked, why it was or wasn't taken.
-    """
-
-    study: str
-    jobs: tuple[Job, ...]
-    refused: tuple[Notice, ...] = ()
-    warnings: tuple[Notice, ...] = ()
-    selection: tuple[SeriesChoice, ...] = ()
-
-    @property
-    def series(self) -> tuple[Series, ...]:
-        """The series that some job uses, each once."""
-        return tuple({job.series.digest: job.series for job in self.jobs}.values())
-
-    def inputs(self) -> tuple[InputFile, ...]:
-        """Digest of every slice that goes in."""
-        return tuple(dict.fromkeys(InputFile(i.sha256, s.digest) for s in self.series for i in s.instances))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Surfaces:
-    """What one job gives: the label map (its margins dropped) and the surfaces."""
-
-    segmentation: Segmentation
-    scene: Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,82 +156,6 @@ def run_case(
     return [write_case(case, protocols, output, options, progress)], [*refused, *unplaced]
 
 
-def told(intake: Intake) -> tuple[Notice, ...]:
-    """What a case may have to know of its input: oddities, and what was refused of or beside its series."""
-    return (*intake.warnings, *intake.refused)
-
-
-def selected(plan: Plan) -> list[Selected]:
-    """The plan's selection, with its study beside each entry."""
-    return [Selected(plan.study, choice) for choice in plan.selection]
-
-
-def make_plan(
-    study: Study,
-    protocols: Sequence[Protocol] = (),
-    warnings: Sequence[Notice] = (),
-    policy: Policy = "strict",
-) -> Plan:
-    """Which protocol runs on which series of ``study``, from headers alone.
-
-    A series whose geometry is refused is left out and told in ``refused``; so is a study that no protocol
-    fits. Of ``warnings``, those about a series that is used, or about no known series, are kept.
-
-    Raises:
-        ConfigError: two different protocols share a name.
-    """
-    from tomosurf.volume.build import examine
-
-    chosen = tuple(protocols) or tuple(load_protocol(name) for name in protocol_names())
-    if len({protocol.name for protocol in chosen}) < len(chosen):
-        raise ConfigError("two protocols share a name; their results would share files: rename one")
-    usable, refused, selection = [], [], []
-    for series in study.series:
-        try:
-            usable.append((series, examine(series, policy=policy)))
-        except InputRefused as error:
-            refused.append(Notice.of(error))
-            selection.append(
-                _chosen(series, Verdict(series.digest, False, None, (f"refused: {error.code}",)))
-            )
-    choices = [(protocol, choose(usable, protocol.series)) for protocol in chosen]
-    jobs = [Job(protocol, series) for protocol, choice in choices for series in choice.taken]
-    if usable and not jobs:
-        refused.append(_nothing_fits(choices))
-    used = {job.series.digest for job in jobs}
-    kept = tuple(warning for warning in warnings if warning.series in used or not warning.series)
-    by_digest = {series.digest: series for series in study.series}
-    selection += [
-        _chosen(by_digest[verdict.series], verdict, protocol.name)
-        for protocol, choice in choices
-        for verdict in choice.considered
-    ]
-    return Plan(study.digest, tuple(jobs), tuple(refused), kept, tuple(selection))
-
-
-def _nothing_fits(choices: Sequence[tuple[Protocol, Choice]]) -> Notice:
-    """That no series fits; why, series by series, where one protocol was asked for."""
-    considered = choices[0][1].considered
-    told = f"none of {len(considered)} series fits {', '.join(protocol.name for protocol, _ in choices)}"
-    if len(choices) == 1:
-        told += "".join(f"; series {v.series}: {', '.join(v.reasons)}" for v in considered)
-    only = considered[0].series if len(considered) == 1 else ""
-    return notice("no_matching_series", told, series=only)
-
-
-def _chosen(series: Series, verdict: Verdict, protocol: str = "") -> SeriesChoice:
-    return SeriesChoice(
-        series=series.digest,
-        modality=series.modality,
-        phase=series.phase,
-        slices=len(series.instances),
-        protocol=protocol,
-        taken=verdict.taken,
-        score=verdict.score,
-        reasons=verdict.reasons,
-    )
-
-
 def build_volumes(
     series: Iterable[Series],
     progress: Progress = silent,
@@ -372,60 +233,6 @@ def surfaces_of(
     del segmentation
     made = surfaces_of_labels(refined, progress, face)
     return replace(made, scene=replace(made.scene, losses=(*losses, *made.scene.losses)))
-
-
-def surfaces_of_labels(
-    segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
-) -> Surfaces:
-    """The same without clean-up, for a label map as it is, anyone's included."""
-    from tomosurf.refine.face import guard_faces
-    from tomosurf.surface.error import with_errors
-    from tomosurf.surface.extract import extract
-    from tomosurf.survival import lost_to_surfaces
-
-    guarded, faces = guard_faces(segmentation, face)
-    scene = with_errors(extract(guarded, progress), guarded)
-    scene = replace(scene, losses=lost_to_surfaces(guarded, scene), faces=faces)
-    return Surfaces(guarded.without_margins(), shown(scene))
-
-
-def case_of_labels(
-    segmentation: Segmentation,
-    progress: Progress = silent,
-    face: FacePolicy = "refuse",
-    targets: Mapping[str, Target] = MappingProxyType({}),
-) -> Case:
-    """A label map without its images as a case: surfaces, measured and checked; no study, no files.
-
-    ``targets`` names lighter scenes to make beside the full one. An error that a target allows comes on top of
-    what the check of errors allows.
-    """
-    from tomosurf.qc.run import run_checks
-    from tomosurf.qc.total_error import MOST_MM
-    from tomosurf.surface.describe import basis_of, describe, reliability_of
-    from tomosurf.surface.measure import measure
-
-    made = surfaces_of_labels(segmentation, progress, face)
-    scene = describe(made.scene, made.segmentation, None)
-    basis = basis_of(made.segmentation)
-    allowed = MOST_MM + max((target.max_error_mm or 0.0 for target in targets.values()), default=0.0)
-    case = Case(
-        "",
-        "",
-        segmentations=(made.segmentation,),
-        scene=scene,
-        measurements={mesh.segment.name: measure(mesh) for mesh in scene.meshes},
-        reliability={mesh.segment.name: reliability_of(mesh, basis) for mesh in scene.meshes},
-        lighter=lighter_scenes(scene, [made.segmentation], targets),
-        most_error_mm={mesh.segment.name: allowed for mesh in scene.meshes},
-    )
-    return replace(case, findings=run_checks(case))
-
-
-def shown(scene: Scene) -> Scene:
-    """``scene`` without the surfaces that are withheld."""
-    withheld = {face.segment for face in scene.faces if face.action == "withheld"}
-    return replace(scene, meshes=tuple(mesh for mesh in scene.meshes if mesh.segment.name not in withheld))
 
 
 def build_surfaces(

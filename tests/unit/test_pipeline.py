@@ -16,6 +16,7 @@ from tomosurf.config import load_protocol
 from tomosurf.data.geometry import Geometry
 from tomosurf.ingest.read import read
 from tomosurf.pipeline import RunOptions, run
+from tomosurf.plan import make_plan
 from tomosurf.series_rule import Preference
 from tomosurf.testing.dicom_writer import SeriesOptions, write_series
 from tomosurf.verify import rebuild
@@ -92,10 +93,10 @@ def test_best_takes_the_finest_series_and_all_takes_every_one(small_ct, tmp_path
     study = read(folder).studies[0]
     bone = load_protocol("ct-bone")
     every = bone.model_copy(update={"series": bone.series.model_copy(update={"take": "all"})})
-    assert [len(job.series.instances) for job in pipeline.make_plan(study, [bone]).jobs] == [48]
-    assert [len(job.series.instances) for job in pipeline.make_plan(study, [every]).jobs] == [48, 12]
+    assert [len(job.series.instances) for job in make_plan(study, [bone]).jobs] == [48]
+    assert [len(job.series.instances) for job in make_plan(study, [every]).jobs] == [48, 12]
     small = bone.model_copy(update={"series": bone.series.model_copy(update={"max_extent_mm": 110.0})})
-    assert [len(job.series.instances) for job in pipeline.make_plan(study, [small]).jobs] == [12]
+    assert [len(job.series.instances) for job in make_plan(study, [small]).jobs] == [12]
 
 
 def test_the_plan_says_why_each_series_was_or_was_not_taken(small_ct, tmp_path):
@@ -107,7 +108,7 @@ def test_the_plan_says_why_each_series_was_or_was_not_taken(small_ct, tmp_path):
     bone = load_protocol("ct-bone")
     prefer = (Preference(contrast=True, weight=3),)
     wanting = bone.model_copy(update={"series": bone.series.model_copy(update={"prefer": prefer})})
-    plan = pipeline.make_plan(read(folder).studies[0], [wanting])
+    plan = make_plan(read(folder).studies[0], [wanting])
     assert [len(job.series.instances) for job in plan.jobs] == [12]
     assert sorted((s.protocol, s.taken, s.score) for s in plan.selection) == [
         ("ct-bone", False, 0.0),
@@ -133,7 +134,7 @@ def test_a_part_of_the_body_that_the_header_names_is_not_searched_for_a_hippocam
     assert refused.advice
     assert "KNEE" not in refused.message
     head = read(tmp_path / "HEAD").studies[0]
-    assert [job.series for job in pipeline.make_plan(head, [hippocampus]).jobs] == list(head.series)
+    assert [job.series for job in make_plan(head, [hippocampus]).jobs] == list(head.series)
 
 
 def test_a_place_that_is_not_found_is_refused_and_the_rest_is_made(thick_mr, far_protocol, tmp_path):

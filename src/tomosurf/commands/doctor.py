@@ -39,7 +39,7 @@ def _compile() -> None:
 
     from tomosurf.data.geometry import Geometry
     from tomosurf.data.segmentation import Code, Margin, Segment, Segmentation
-    from tomosurf.pipeline import case_of_labels
+    from tomosurf.label_surfaces import case_of_labels
     from tomosurf.surface.decimate import Target
     from tomosurf.surface.lighter import lighter
 

@@ -34,7 +34,7 @@ def execute(arguments: Namespace, console: Console) -> int:
     """Show the verdicts; exit code 3 when no series can be used."""
     from tomosurf.config import load_protocol
     from tomosurf.ingest.read import opened
-    from tomosurf.pipeline import make_plan, selected
+    from tomosurf.plan import make_plan, selected
 
     protocols = [load_protocol(name) for name in dict.fromkeys(arguments.protocol)]
     with console.progress() as progress, opened(arguments.input, progress, hashed=False) as intake:

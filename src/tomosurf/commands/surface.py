@@ -64,7 +64,7 @@ def execute(arguments: Namespace, console: Console) -> int:
         ConfigError: an error or a number of triangles isn't above zero, or a budget has no such name.
     """
     from tomosurf.image_file import read_labels
-    from tomosurf.pipeline import case_of_labels
+    from tomosurf.label_surfaces import case_of_labels
 
     names = formats(arguments.format) or ()
     targets = _targets(arguments)
