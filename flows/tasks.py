@@ -93,8 +93,8 @@ def _ingest(source: Path, chosen: Sequence[Protocol], folder: Path, policy: Poli
             path = folder / f"{plan.study}.plan.json"
             path.write_text(json.dumps(content), encoding="utf-8")
             plans.append(str(path))
-    notices = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
-    document = {kind: [notice.as_dict() for notice in found] for kind, found in notices.items()}
+    kinds = {"refused": refused, "skipped": intake.skipped, "warnings": intake.warnings}
+    document = {kind: [notice.as_dict() for notice in found] for kind, found in kinds.items()}
     (folder / "ingest.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
     return plans
 

@@ -17,6 +17,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.deployments import run_deployment
+from prefect.futures import PrefectFuture
 from prefect.states import State
 
 from tomosurf.errors import ConfigError, ModelError
@@ -67,8 +68,8 @@ def validate_dataset(
     Raises:
         ModelError: a bound of the gate is broken.
     """
-    runs = [score_cases.submit(output, batch) for batch in _batches(plan_cases(path, model, output, device))]
-    return _judged(output, [key for run in runs for key in run.result()], earlier, gate)
+    cases = plan_cases(path, model, output, device)
+    return _judged(output, [score_cases.submit(output, batch) for batch in _batches(cases)], earlier, gate)
 
 
 @flow(name="validate-on-pool")
@@ -87,7 +88,7 @@ def validate_on_pool(
     """
     cases = plan_cases(path, model, output, "auto")
     runs = [score_elsewhere.submit(output, batch, deployment) for batch in _batches(cases)]
-    return _judged(output, [key for run in runs for key in run.result()], earlier, gate)
+    return _judged(output, runs, earlier, gate)
 
 
 @flow(name="score-cases")
@@ -100,7 +101,13 @@ def _batches(cases: int) -> list[list[int]]:
     return [list(range(start, min(start + BATCH, cases))) for start in range(0, cases, BATCH)]
 
 
-def _judged(output: str, keys: Sequence[str], earlier: str, gate: str) -> dict[str, Any]:
+def _judged(output: str, runs: Sequence[PrefectFuture[list[str]]], earlier: str, gate: str) -> dict[str, Any]:
+    """The report on what ``runs`` scored, when all have ended.
+
+    Raises:
+        ModelError: a bound of the gate is broken.
+    """
+    keys = [key for run in runs for key in run.result()]
     told: dict[str, Any] = report(output, keys, earlier, gate)
     if told["broken"]:
         raise ModelError(f"the gate is broken: {'; '.join(told['broken'])}; see {told['folder']}/{REPORT}")

@@ -66,9 +66,8 @@ class Scenario:
     labels: Geometry = field(default_factory=lambda: grid(1.0))
     margins: Geometry | None = None
     rules: Mapping[str, RefineRule] = field(default_factory=dict)
-    stage: str = ""
-    kind: str = ""
-    severity: str = ""
+    found: tuple[str, str, str] = ("", "", "")
+    """Stage, kind and severity of the loss."""
 
 
 def run(scenario: Scenario) -> list[Finding]:
@@ -107,6 +106,8 @@ def thinned(scenario: Scenario, target: Target) -> list[Finding]:
 BIG = ball(14, 18, 15, 9.2)
 KIDNEYS = (ball(11, 18, 15, 7.1), ball(31, 18, 15, 6.2))
 ONE = {"thing": RefineRule(keep=1)}
+NEAR = (ball(11, 18, 15, 7.6), ball(27.2, 18, 15, 7.6))
+WALL = (BIG, box((14, 17.5, 3.2), (39, 18.5, 27.2)))
 KIDNEY_RULE = {"kidneys": RefineRule(keep=1)}
 LARGE = {"thing": RefineRule(min_volume_mm3=50)}
 COARSE = grid(3.0, 0.4)
@@ -116,61 +117,51 @@ FLAT = grid((1.0, 1.0, 5.0), 0.3)
 
 PLANTED = {
     "lesion of 3 voxels dropped by keep 1": Scenario(
-        (BIG, THREE_VOXELS), "lesion", rules=ONE, stage="clean-up", kind="vanished", severity="error"
+        (BIG, THREE_VOXELS), "lesion", rules=ONE, found=("clean-up", "vanished", "error")
     ),
     "lesion of 3 voxels below the least volume": Scenario(
-        (BIG, THREE_VOXELS), "lesion", rules=LARGE, stage="clean-up", kind="vanished", severity="error"
+        (BIG, THREE_VOXELS), "lesion", rules=LARGE, found=("clean-up", "vanished", "error")
     ),
     "lesion of 3 voxels between a coarse margin's nodes": Scenario(
-        (BIG, THREE_VOXELS), "lesion", margins=COARSE, stage="surface", kind="vanished", severity="error"
+        (BIG, THREE_VOXELS), "lesion", margins=COARSE, found=("surface", "vanished", "error")
     ),
     "round lesion between thick slices": Scenario(
         (BIG, ball(34, 18, 12.8, 1.7)),
         "lesion",
         labels=FLAT,
         margins=grid(1.0),
-        stage="labels",
-        kind="vanished",
-        severity="error",
+        found=("labels", "vanished", "error"),
     ),
     "the only lesion between thick slices": Scenario(
         (ball(34, 18, 12.8, 1.7),),
         "lesion",
         labels=FLAT,
         margins=grid(1.0),
-        stage="labels",
-        kind="vanished",
-        severity="error",
+        found=("labels", "vanished", "error"),
     ),
     "two lesions of three": Scenario(
         (BIG, THREE_VOXELS, ball(34, 8, 15, 1.5)),
         "lesion",
         rules=ONE,
-        stage="clean-up",
-        kind="vanished",
-        severity="error",
+        found=("clean-up", "vanished", "error"),
     ),
     "the second kidney dropped by keep 1": Scenario(
-        KIDNEYS, "paired", "kidneys", rules=KIDNEY_RULE, stage="clean-up", kind="vanished", severity="error"
+        KIDNEYS, "paired", "kidneys", rules=KIDNEY_RULE, found=("clean-up", "vanished", "error")
     ),
     "a shrunken second kidney": Scenario(
         (KIDNEYS[0], ball(31, 18, 15, 3.1)),
         "paired",
         "kidneys",
         rules=KIDNEY_RULE,
-        stage="clean-up",
-        kind="vanished",
-        severity="error",
+        found=("clean-up", "vanished", "error"),
     ),
     "kidneys that become one on a coarse margin": Scenario(
-        (ball(11, 18, 15, 7.6), ball(27.2, 18, 15, 7.6)),
+        NEAR,
         "paired",
         "kidneys",
         labels=grid(0.7),
         margins=grid(3.0, 2.6),
-        stage="surface",
-        kind="merged",
-        severity="error",
+        found=("surface", "merged", "error"),
     ),
     "kidneys that become one on thick voxels": Scenario(
         (ball(18, 18, 7.4, 6.1), ball(18, 18, 20.6, 6.1)),
@@ -178,9 +169,7 @@ PLANTED = {
         "kidneys",
         labels=grid((1, 1, 3.3)),
         margins=grid(0.6),
-        stage="labels",
-        kind="merged",
-        severity="error",
+        found=("labels", "merged", "error"),
     ),
     "a left organ that slips between slices": Scenario(
         (ball(18, 18, 12.8, 1.8),),
@@ -188,69 +177,37 @@ PLANTED = {
         "adrenal_left",
         labels=FLAT,
         margins=grid(0.7),
-        stage="labels",
-        kind="vanished",
-        severity="error",
+        found=("labels", "vanished", "error"),
     ),
     "a right organ below the least volume": Scenario(
         (ball(18, 18, 15, 2.0),),
         "",
         "adrenal-right",
         rules={"adrenal-right": RefineRule(min_volume_mm3=50)},
-        stage="clean-up",
-        kind="vanished",
-        severity="error",
+        found=("clean-up", "vanished", "error"),
     ),
-    "a thin wall on a ball": Scenario(
-        (BIG, box((14, 17.5, 3.2), (39, 18.5, 27.2))),
-        margins=COARSE,
-        stage="surface",
-        kind="thinned",
-        severity="warning",
-    ),
+    "a thin wall on a ball": Scenario(WALL, margins=COARSE, found=("surface", "thinned", "warning")),
     "a thin wall of a lesion": Scenario(
-        (BIG, box((14, 17.5, 3.2), (39, 18.5, 27.2))),
-        "lesion",
-        margins=COARSE,
-        stage="surface",
-        kind="thinned",
-        severity="warning",
+        WALL, "lesion", margins=COARSE, found=("surface", "thinned", "warning")
     ),
     "a thin wall alone, beside a ball": Scenario(
-        (BIG, box((33.5, 5, 5), (34.5, 30, 25))),
-        margins=COARSE,
-        stage="surface",
-        kind="vanished",
-        severity="warning",
+        (BIG, box((33.5, 5, 5), (34.5, 30, 25))), margins=COARSE, found=("surface", "vanished", "warning")
     ),
-    "a thin bar that breaks": Scenario(
-        DUMB_BELL, margins=COARSE, stage="surface", kind="parted", severity="warning"
-    ),
+    "a thin bar that breaks": Scenario(DUMB_BELL, margins=COARSE, found=("surface", "parted", "warning")),
     "a thin bar that breaks between slices": Scenario(
         (ball(18, 18, 7, 5), capsule((18.5, 18.5, 5), (18.5, 18.5, 24), 0.45), ball(18, 18, 23, 5)),
         labels=grid((3, 3, 1)),
         margins=grid(0.5),
-        stage="labels",
-        kind="parted",
-        severity="warning",
+        found=("labels", "parted", "warning"),
     ),
     "two balls that become one": Scenario(
-        (ball(11, 18, 15, 7.6), ball(27.2, 18, 15, 7.6)),
-        labels=grid(0.7),
-        margins=grid(3.0, 2.6),
-        stage="surface",
-        kind="merged",
-        severity="warning",
+        NEAR, labels=grid(0.7), margins=grid(3.0, 2.6), found=("surface", "merged", "warning")
     ),
     "a ball beside a ball": Scenario(
-        (BIG, ball(34, 18, 14.9, 1.35)),
-        margins=grid(3.0, 1.5),
-        stage="surface",
-        kind="vanished",
-        severity="warning",
+        (BIG, ball(34, 18, 14.9, 1.35)), margins=grid(3.0, 1.5), found=("surface", "vanished", "warning")
     ),
     "a piece that a rule drops": Scenario(
-        (BIG, ball(34, 18, 15, 2)), rules=ONE, stage="clean-up", kind="vanished", severity="info"
+        (BIG, ball(34, 18, 15, 2)), rules=ONE, found=("clean-up", "vanished", "info")
     ),
 }
 
@@ -259,7 +216,7 @@ PLANTED = {
 def test_a_planted_loss_is_found(scenario: Scenario) -> None:
     findings = run(scenario)
     told = [(f.data.get("stage"), f.data.get("kind"), f.severity) for f in findings]
-    assert (scenario.stage, scenario.kind, scenario.severity) in told, told
+    assert scenario.found in told, told
     assert all(f.segment == scenario.name and f.check == "survival" for f in findings)
 
 

@@ -19,6 +19,14 @@ HELP = "hold a model, or a folder of predictions, against a labelled data set, a
 
 def configure(parser: ArgumentParser) -> None:
     """Arguments of ``validate``."""
+    _what(parser)
+    _scores(parser)
+    _judgement(parser)
+    _where(parser)
+
+
+def _what(parser: ArgumentParser) -> None:
+    """What is held against what."""
     parser.add_argument("dataset", type=Path, help="folder of a labelled data set, or a JSON datalist")
     parser.add_argument(
         "--model",
@@ -37,6 +45,10 @@ def configure(parser: ArgumentParser) -> None:
         metavar="STRUCTURE=SEGMENT",
         help="which segment of the model is which structure of the data set, where names differ; repeatable",
     )
+
+
+def _scores(parser: ArgumentParser) -> None:
+    """Tolerances of the figures."""
     parser.add_argument(
         "--tolerance",
         action="append",
@@ -58,6 +70,10 @@ def configure(parser: ArgumentParser) -> None:
         metavar="MM",
         help="how far an image's grid and its labels' may lie apart; default: 0.01",
     )
+
+
+def _judgement(parser: ArgumentParser) -> None:
+    """What the figures are held against."""
     parser.add_argument("--compare", type=Path, metavar="EARLIER", help="output folder of an earlier run")
     parser.add_argument(
         "--gate", type=Path, metavar="FILE", help="YAML file with bounds; a broken one gives exit code 4"
@@ -71,6 +87,10 @@ def configure(parser: ArgumentParser) -> None:
         help="output folder of another fold's run on the same cases; a reference is then suspicious only when all "
         "are against it; repeatable",
     )
+
+
+def _where(parser: ArgumentParser) -> None:
+    """Where cases are scored, and what is kept of them."""
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; each loads the model")
     parser.add_argument(
         "--dask",
