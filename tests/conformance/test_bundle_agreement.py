@@ -23,9 +23,9 @@ from tomosurf.data.volume import Volume
 from tomosurf.export.nifti import write_volume
 from tomosurf.progress import silent
 from tomosurf.refine.refine import refine
-from tomosurf.segment import library
 from tomosurf.segment.bundle import IMPORTER
 from tomosurf.segment.engine import slabs
+from tomosurf.segment.model import library
 from tomosurf.segment.model.imported import ImportChoices
 from tomosurf.segment.model.spec import load_spec
 from tomosurf.segment.network import segment

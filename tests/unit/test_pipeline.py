@@ -149,7 +149,7 @@ def test_a_place_that_is_not_found_is_refused_and_the_rest_is_made(thick_mr, far
     outcome = run(thick_mr, tmp_path / "one", [far, bright_protocol("MR")], QUICK)
     manifest = outcome.cases[0].manifest
     assert [notice.code for notice in outcome.refused] == ["not_localised"]
-    assert [notice.code for notice in manifest.notices] == ["not_localised"]
+    assert [notice.code for notice in manifest.notices] == ["derived", "not_localised"]
     assert [record.name for record in manifest.protocols] == ["test-bright"]
     assert [mesh.segment for mesh in manifest.meshes] == ["bright"]
     assert rebuild(outcome.cases[0].folder).ok

@@ -191,7 +191,7 @@ def test_no_header_text_is_in_any_reason_or_repr() -> None:
 def test_shipped_protocols_choose_as_they_always_did(name: str) -> None:
     asked = load_protocol(name).series
     stacks = [
-        candidate(f"{n}", modality=modality, shape=shape)
+        candidate(f"{n}", modality=modality, shape=shape, hints=replace(HINTS, body_part="HEAD"))
         for n, (modality, shape) in enumerate(
             (modality, shape)
             for modality in ("CT", "MR")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,17 @@ from tomosurf.verify import rebuild, verify
 IDENTITY = "feedbeef0123"
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    parent = tmp_path_factory.mktemp("written")
+    write(ball_case(5.0), parent, exports=("stl", "ply"))
+    return parent / IDENTITY
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write(ball_case(5.0), tmp_path, exports=("stl", "ply"))
-    return tmp_path / IDENTITY
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(written, tmp_path / IDENTITY)
 
 
 def _reseal(folder: Path, **changes: object) -> None:
@@ -91,7 +99,8 @@ def test_what_is_no_case_folder_is_refused(tmp_path: Path) -> None:
         verify(tmp_path)
 
 
-def _built(parent: Path) -> Path:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A case on an oblique grid, with padding, laterality and a ledger, made by the pipeline's own steps."""
     turn, _ = np.linalg.qr(np.array([[1.0, 0.2, 0.1], [-0.2, 1.0, 0.3], [0.1, -0.3, 1.0]]))
     affine = np.eye(4)
@@ -107,19 +116,20 @@ def _built(parent: Path) -> Path:
     part = build_surfaces(volume, PROTOCOL, RunOptions())
     inputs = tuple(InputFile(f"{k:064x}", "a1b2c3d4") for k in range(32))
     case = gather(Case("0123abcd", IDENTITY, inputs, (volume,)), [(PROTOCOL, part.segmentation, part.scene)])
+    parent = tmp_path_factory.mktemp("built")
     write(case, parent, exports=("stl", "ply", "glb"))
     return parent / IDENTITY
 
 
-def test_a_case_can_be_made_again_from_its_own_files(tmp_path: Path) -> None:
-    folder = _built(tmp_path)
+def test_a_case_can_be_made_again_from_its_own_files(built: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(built, tmp_path / IDENTITY)
     before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
     assert rebuild(folder).problems == ()
     assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
 
 
-def test_a_result_that_another_tool_made_is_found(tmp_path: Path) -> None:
-    folder = _built(tmp_path)
+def test_a_result_that_another_tool_made_is_found(built: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(built, tmp_path / IDENTITY)
     path = folder / "meshes" / "bright.stl"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1  # the unused attribute of the last triangle
@@ -161,8 +171,8 @@ def test_a_volume_that_doesnt_fit_its_record_is_refused(folder: Path) -> None:
         rebuild(folder)
 
 
-def test_files_that_are_no_longer_made_or_came_anew_are_found(tmp_path: Path) -> None:
-    folder = _built(tmp_path)
+def test_files_that_are_no_longer_made_or_came_anew_are_found(built: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(built, tmp_path / IDENTITY)
     document = case_folder.read_document(folder)
     (folder / "meshes" / "bright.stl").rename(folder / "meshes" / "bone.stl")
     for output in document["outputs"]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.segment.test_collect import GRID, collected, model, random_logits, scaled, volume
+from tests.unit.segment.outputs.test_collect import GRID, collected, model, random_logits, scaled, volume
 from tomosurf.data.geometry import Geometry
 from tomosurf.errors import DataError
 from tomosurf.segment.model.spec import Calibration
