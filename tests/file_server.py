@@ -60,7 +60,7 @@ def serving(folder: Path) -> Iterator[Served]:
     served = Served(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, served))
     served.port = server.server_address[1]
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield served

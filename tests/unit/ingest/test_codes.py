@@ -13,7 +13,8 @@ STAGES = [
     for stage in ("ingest", "volume", "deidentify")
     for p in sorted((ROOT / "src/tomosurf" / stage).glob("*.py"))
 ]
-SOURCES = [*STAGES, ROOT / "src/tomosurf/pipeline.py", ROOT / "src/tomosurf/overlap.py"]
+OTHERS = ("plan.py", "overlap.py", "segment/network.py", "segment/localise/gates.py")
+SOURCES = [*STAGES, *(ROOT / "src/tomosurf" / name for name in OTHERS)]
 
 
 def test_the_page_is_the_table() -> None:
