@@ -69,7 +69,8 @@ def _raw_values(instance: Instance, out: NDArray[Any] | None, decoders: Decoders
         file.seek(layout.offset)
         if layout.transfer_syntax in ts.ENCAPSULATED:
             most = LARGEST_EXPANSION * layout.slice_bytes + ROOM
-            return _decoded(file.read(min(most, layout.span or most)), layout, decoders)
+            there = layout.span or instance.size - layout.offset
+            return _decoded(file.read(min(most, there)), layout, decoders)
         if layout.transfer_syntax == ts.EXPLICIT_BIG:
             return _cells(file.read(layout.slice_bytes), layout, ">")
         target = np.empty((layout.rows, layout.columns), cell_type(layout)) if out is None else out
