@@ -83,7 +83,7 @@ def _walls(lattice: Lattice) -> SurfaceComplex:
         along, slope = pulls.fractions(), pulls.slope
         closing |= np.isnan(pulls.lower + pulls.upper)
     else:
-        along = np.concatenate(mask_fractions(lattice.labels, lattice.geometry.affine, crossings))
+        along = np.concatenate(mask_fractions(lattice.labels, lattice.geometry.affine, crossings, closing))
         slope = np.full(len(crossings), np.nan, np.float32)
     along[closing] = 0.5
     first = len(crossings.starts[0])
