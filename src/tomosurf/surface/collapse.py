@@ -1,4 +1,8 @@
-"""Edges of a complex shrunk to points, cheapest first, as long as no wall tears, folds or strays too far."""
+"""Edges of a complex shrunk to points, the cheap ones first, as long as no wall tears, folds or strays too far.
+
+They go in sweeps over all triangles in the order of memory, each of which takes what costs less than a threshold. A
+queue that always gives the cheapest holds ten outdated edges for each that collapses, all over the memory.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomosurf.surface.buckets import Buckets, pop, push
 from tomosurf.surface.incidence import FIXED, FROZEN, INSIDE
 from tomosurf.surface.quadrics import TERMS, merged
 from tomosurf.surface.tree import triangle_distance
@@ -17,14 +20,16 @@ from tomosurf.surface.vectors import normal_of, squared_step
 
 DEGREE = 96
 """Most triangles around an edge that is looked at; the vertices of busier ones stay."""
-TURN = 0.2
-"""Least cosine between a triangle's normals before and after."""
+TURN = 0.7
+"""Least cosine between a triangle's normals before and after. Of 978,000 triangles on smooth organs and a spine 0.2
+left ten pairs that met, 0.5 four and 0.7 none, all as near the truth."""
 ROOT_SHARE = 0.5
 """Share of the allowed error that an edge's root mean square may reach; the largest is about twice that."""
 LIMIT = 3 + TERMS
 """Column of :attr:`Work.places` that says how far a vertex may stray, in mm."""
 KIND, STAMP, FIRST, LAST, MARK, ORIGIN, MEMBER, LAST_MEMBER = range(8)
 """Columns of :attr:`Work.facts`."""
+Costs = NDArray[np.float32]
 
 
 class Work(NamedTuple):
@@ -51,93 +56,92 @@ class Work(NamedTuple):
 
 
 @numba.njit(cache=True)
-def shrink(work: Work, queue: Buckets, faces: int, target: int, by_error: bool) -> tuple[int, int]:
-    """Collapse edges until ``target`` triangles are left, or the queue is empty or full.
+def price(work: Work, costs: Costs, by_error: bool) -> None:
+    """What shrinking each edge costs, where ``costs`` is NaN; infinity for what mustn't shrink.
 
-    ``by_error`` orders by mean squared distance, not by its sum over area; then no edge is collapsed whose root
-    mean square passes ``ROOT_SHARE`` of what both ends may stray, and no original vertex is left farther than that
-    from the triangles around the vertex that it was merged into.
+    The cost is the squared distance from the planes behind both ends, summed over their area, or ``by_error`` its
+    mean. The edge of corner 3f + s goes from it to the next corner of the triangle. An edge within a wall has its
+    cost at one of its two corners, one on a curve at all.
+    """
+    for face in range(len(work.faces)):
+        if work.faces[face, 0] < 0:
+            continue
+        for s in range(3):
+            if not math.isnan(costs[3 * face + s]):
+                continue
+            u, v = work.faces[face, s], work.faces[face, (s + 1) % 3]
+            kind_u, kind_v = work.facts[u, KIND], work.facts[v, KIND]
+            low, high = min(kind_u, kind_v), max(kind_u, kind_v)
+            costs[3 * face + s] = np.inf
+            if not (low >= FIXED or high == FROZEN or (low == INSIDE and v < u)):
+                _, _, _, cost, area = merged(work.places, kind_u, kind_v, u, v)
+                costs[3 * face + s] = cost / max(area, 1e-300) if by_error else cost
 
-    Returns the number of triangles that are left and of the edges that were collapsed.
+
+@numba.njit(cache=True)
+def sweep(work: Work, costs: Costs, threshold: float, faces: int, target: int, by_error: bool) -> int:
+    """Collapse the edges that cost no more than ``threshold``, in the triangles' order; returns how many are left.
+
+    It ends when only ``target`` of so many ``faces`` are left. The costs of edges around a collapse become NaN, so
+    that they wait for the next sweep, and that of an edge that can't collapse infinity, until something changes
+    beside it. ``by_error``: no edge is collapsed whose root mean square passes ``ROOT_SHARE`` of what both ends may
+    stray, and no original vertex is left farther than that from the triangles around the vertex that it was merged
+    into.
     """
     around = np.empty((2, DEGREE), np.int32)
     place = np.empty(3)
-    done = 0
-    while faces > target:
-        u, v, stamp = pop(queue)
-        if u < 0:
-            break
-        if (
-            work.facts[u, STAMP] < 0
-            or work.facts[v, STAMP] < 0
-            or work.facts[u, STAMP] + work.facts[v, STAMP] != stamp
-        ):
-            continue
-        if work.facts[v, KIND] > work.facts[u, KIND]:
-            u, v = v, u
-        counts = _around(work, around, u, v)
-        if counts[0] < 0 or not _sound(work, around, counts, u, v):
-            continue
-        place[0], place[1], place[2], cost, area = merged(
-            work.places, work.facts[u, KIND], work.facts[v, KIND], u, v
-        )
-        limit = min(work.places[u, LIMIT], work.places[v, LIMIT])
-        if by_error and cost > (ROOT_SHARE * limit) ** 2 * area:
-            continue
-        if not (
-            _upright(work, around[0], counts[0], u, v, place)
-            and _upright(work, around[1], counts[1], v, u, place)
-        ):
-            continue
-        if by_error and not _near(work, around, counts, (u, v), place, limit):
-            continue
-        faces -= _commit(work, around[1, : counts[1]], u, v, place)
-        done += 1
-        if not _push_around(work, queue, u, by_error):
-            break
-    return faces, done
+    for face in range(len(work.faces)):
+        for s in range(3):
+            if not costs[3 * face + s] <= threshold:
+                continue
+            u, v = work.faces[face, s], work.faces[face, (s + 1) % 3]
+            if work.facts[v, KIND] > work.facts[u, KIND]:
+                u, v = v, u
+            counts = _around(work, around, u, v)
+            if not _allowed(work, around, counts, (u, v), place, by_error):
+                costs[3 * face + s] = np.inf
+                continue
+            faces -= _commit(work, around[1, : counts[1]], u, v, place)
+            for end in range(2):
+                _unpriced(work, around[end, : counts[end]], costs)
+            if faces <= target:
+                return faces
+    return faces
 
 
 @numba.njit(cache=True)
-def fill(work: Work, queue: Buckets, by_error: bool) -> bool:
-    """Put every edge into the queue once; False when there is no room."""
-    for vertex in range(len(work.facts)):
-        if work.facts[vertex, STAMP] >= 0 and not _push_edges(work, queue, vertex, by_error, True):
-            return False
-    return True
+def _unpriced(work: Work, around: NDArray[np.int32], costs: Costs) -> None:
+    """Forget what the edges of triangles cost; those of triangles that are gone are gone."""
+    for face in around:
+        for s in range(3):
+            costs[3 * face + s] = np.inf if work.faces[face, 0] < 0 else np.nan
 
 
 @numba.njit(cache=True)
-def _push_around(work: Work, queue: Buckets, u: int, by_error: bool) -> bool:
-    return _push_edges(work, queue, u, by_error, False)  # type: ignore[no-any-return]
-
-
-@numba.njit(cache=True)
-def _push_edges(work: Work, queue: Buckets, u: int, by_error: bool, upward: bool) -> bool:
-    """Queue the edges of a vertex, or those to vertices of a higher number, each once."""
-    if work.facts[u, KIND] == FROZEN:
-        return True
-    work.token[0] += 1
-    token = work.token[0]
-    work.facts[u, MARK] = token
-    corner = work.facts[u, FIRST]
-    while corner >= 0:
-        face = corner // 3
-        if work.faces[face, 0] >= 0:
-            for s in range(3):
-                v = work.faces[face, s]
-                if work.facts[v, MARK] == token:
-                    continue
-                work.facts[v, MARK] = token
-                low = min(work.facts[u, KIND], work.facts[v, KIND])
-                if (upward and v < u) or low >= FIXED or work.facts[v, KIND] == FROZEN:
-                    continue
-                _, _, _, cost, area = merged(work.places, work.facts[u, KIND], work.facts[v, KIND], u, v)
-                key = cost / max(area, 1e-300) if by_error else cost
-                if not push(queue, key, u, v, work.facts[u, STAMP] + work.facts[v, STAMP]):
-                    return False
-        corner = work.onward[corner]
-    return True
+def _allowed(
+    work: Work,
+    around: NDArray[np.int32],
+    counts: tuple[int, int],
+    ends: tuple[int, int],
+    place: NDArray[np.float64],
+    by_error: bool,
+) -> bool:
+    """Whether an edge may collapse: nothing tears, folds or strays; ``place`` is set to where."""
+    u, v = ends
+    if counts[0] < 0 or not _sound(work, around, counts, u, v):
+        return False
+    place[0], place[1], place[2], cost, area = merged(
+        work.places, work.facts[u, KIND], work.facts[v, KIND], u, v
+    )
+    limit = min(work.places[u, LIMIT], work.places[v, LIMIT])
+    if by_error and cost > (ROOT_SHARE * limit) ** 2 * area:
+        return False
+    if not (
+        _upright(work, around[0], counts[0], u, v, place)
+        and _upright(work, around[1], counts[1], v, u, place)
+    ):
+        return False
+    return not by_error or _near(work, around, counts, ends, place, limit)
 
 
 @numba.njit(cache=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numba
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 
 from tomosurf.data.complex import SurfaceComplex
 from tomosurf.errors import ConfigError
-from tomosurf.surface.buckets import buckets_for
 from tomosurf.surface.collapse import (
     DEGREE,
     FIRST,
@@ -22,8 +22,8 @@ from tomosurf.surface.collapse import (
     ORIGIN,
     STAMP,
     Work,
-    fill,
-    shrink,
+    price,
+    sweep,
 )
 from tomosurf.surface.farthest import beyond
 from tomosurf.surface.incidence import (
@@ -40,12 +40,23 @@ from tomosurf.surface.intersections import self_intersections
 from tomosurf.surface.quadrics import add_curves, quadrics_of
 from tomosurf.surface.tree import tree_of
 
+SWEEP = 0.125
+"""Share of the edges, the cheapest, that one sweep over all triangles may collapse."""
+FEWEST = 100
+"""Edges that a sweep may collapse in any case, so that the last ones don't take one each."""
+RUNG = 2**0.5
+"""Ratio of the costs that sweeps may pay, one to the next."""
+SAMPLE = 1 << 16
+"""Costs that are looked at to know which are the cheapest."""
 ROUNDS = 12
 """How often places that came out wrong are given their triangles back before the input is returned as it was."""
 TRIANGLES_A_VERTEX = 2
 """That a vertex stands for on a closed surface."""
 RESERVE = 0.9
 """Share of the allowed error that single collapses may use, so that few places have to be made again."""
+TOO_MANY = 0.1
+"""Share of the input's vertices in places that meet others from which on the triangles don't suffice, and twice as
+many are tried."""
 TIGHTER = 0.5
 """What a place may use of it next time where it strayed; where it strays again, it is kept as it was."""
 PROVEN = 0.98
@@ -76,13 +87,14 @@ class Target:
 
 
 def decimate(surfaces: SurfaceComplex, target: Target) -> SurfaceComplex:
-    """``surfaces`` with edges collapsed, cheapest first over all walls, until ``target`` is met.
+    """``surfaces`` with edges collapsed, the cheap ones first over all walls, until ``target`` is met.
 
     Walls stay shared. Curves where walls meet, and the outline of flat patches (all three vertices of a triangle
     with ``fov_cut`` in the vertex data), collapse along themselves only; their ends and crossings stay. Every
     label's surface keeps its topology. Where the result meets itself and the input didn't, or strays beyond the
-    error, the vertices that had been merged there are kept and the rest is made again; so fewer triangles go than
-    asked for rather than the surface being wrong. The same input gives the same bytes.
+    error, the vertices that had been merged there are kept and the rest is made again, or with twice the triangles
+    where it meets itself nearly everywhere; so fewer triangles go than asked for rather than the surface being
+    wrong. The same input gives the same bytes.
 
     A vertex' data are those of the nearer of the two that it came from, each time two are merged: always the values
     of one vertex of the input, close by.
@@ -100,6 +112,9 @@ def decimate(surfaces: SurfaceComplex, target: Target) -> SurfaceComplex:
         straying = _straying(surfaces, result, owners, target.max_error_mm) & (limits > 0)
         if not crossing.any() and not straying.any():
             return result
+        if target.triangles is not None and crossing.mean() > TOO_MANY:
+            target = replace(target, triangles=2 * target.triangles)
+            continue
         again = straying & (limits < first)
         limits[straying] *= TIGHTER
         limits[crossing | again] = 0
@@ -114,13 +129,27 @@ def _once(
 ) -> tuple[SurfaceComplex, NDArray[np.int32]]:
     """One pass; also which vertex of the result each one of the input became (-1: one without triangles)."""
     work, middle = _work_of(surfaces, limits)
-    left, goal = len(work.faces), target.triangles or 0
-    while True:
-        queue = buckets_for(3 * len(work.faces))
-        room = fill(work, queue, target.max_error_mm is not None)
-        left, done = shrink(work, queue, left, goal, target.max_error_mm is not None)
-        if left <= goal or (room and not done):
-            return _compact(surfaces, work, middle)
+    left, goal, by_error = len(work.faces), target.triangles or 0, target.max_error_mm is not None
+    costs = np.full(work.faces.size, np.nan, np.float32)
+    while left > goal:
+        price(work, costs, by_error)
+        known = costs[np.isfinite(costs)]
+        if not len(known):
+            break
+        left = sweep(work, costs, _threshold(known, left - goal), left, goal, by_error)
+    return _compact(surfaces, work, middle)
+
+
+def _threshold(costs: NDArray[np.float32], triangles: int) -> float:
+    """What a sweep may pay for an edge: so much as ``SWEEP`` of all edges cost, or those that are still wanted.
+
+    The former is rounded up to a power of ``RUNG``, so that a change in one place changes nothing in others.
+    """
+    several = SWEEP * len(costs) + FEWEST
+    some = costs[:: max(len(costs) // SAMPLE, 1)]
+    place = min(int(min(several, triangles / 2) * len(some) / len(costs)), len(some) - 1)
+    found = max(float(np.partition(some, place)[place]), 1e-300)
+    return RUNG ** math.ceil(math.log(found, RUNG)) if several < triangles / 2 else found
 
 
 def _work_of(surfaces: SurfaceComplex, limits: NDArray[np.float64]) -> tuple[Work, NDArray[np.float64]]:

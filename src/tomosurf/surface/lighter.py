@@ -21,14 +21,14 @@ BUDGETS: Mapping[str, int] = MappingProxyType({"web": 300_000, "headset": 100_00
 def lighter(scene: Scene, target: Target) -> Scene:
     """``scene`` within ``target``, each mesh with the error of one step more.
 
-    Triangles are counted once a mesh, so that a shared wall counts twice, as it does in a file. All surfaces go
-    through one queue by error. A mesh that lost nothing is the same as before, to the bit.
+    Triangles are counted once a mesh, so that a shared wall counts twice, as it does in a file. All surfaces are
+    thinned together by error. A mesh that lost nothing is the same as before, to the bit.
     """
     if not scene.meshes:
         return scene
     surfaces = complex_of(scene.meshes)
     total = sum(len(mesh.faces) for mesh in scene.meshes)
-    if target.triangles is not None:  # the queue counts a wall once
+    if target.triangles is not None:  # thinning counts a wall once
         walls = int(target.triangles * (len(surfaces.faces) / total))
         target = replace(target, triangles=max(walls, 1))
     fewer = decimate(surfaces, target)
