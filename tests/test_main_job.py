@@ -1,9 +1,13 @@
-"""The main job on the sample studies, against truth in closed form."""
+"""The demo: the main job on the sample studies, once, against truth in closed form."""
 
 from __future__ import annotations
 
+import io
+import json
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,10 +16,11 @@ import trimesh
 
 from tests.benchmarks import localise
 from tests.mesh_readers import encloses
+from tomosurf.cli import main
 from tomosurf.config import load_protocol
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.manifest import Manifest
-from tomosurf.pipeline import RunOptions, run
+from tomosurf.pipeline import CaseResult, RunOptions, read_case, run
 from tomosurf.testing.phantoms import Structure, load_truth
 from tomosurf.verify import rebuild, verify
 
@@ -34,12 +39,47 @@ class Torso:
         return trimesh.load(self.folder / record.files[suffix])
 
 
-@pytest.fixture(scope="session")
-def torso(sample_data, tmp_path_factory) -> Torso:
-    protocols = [load_protocol(name) for name in ("ct-bone", "ct-skin", "ct-lungs")]
-    out = tmp_path_factory.mktemp("torso")
-    case = run(sample_data / "ct-phantom", out, protocols, RunOptions("cpu")).cases[0]
-    return Torso(case.folder, case.manifest, dict(load_truth(sample_data / "ct-phantom.truth.json")))
+@dataclass(frozen=True)
+class Demo:
+    """What ``tomosurf demo`` left and said."""
+
+    folder: Path
+    code: int
+    told: dict[str, Any]
+
+    def case(self, protocol: str, volumes: int) -> CaseResult:
+        """The one case of a protocol that was made of so many volumes."""
+        cases = [read_case(Path(case["folder"])) for case in self.told["cases"]]
+        (found,) = [
+            case
+            for case in cases
+            if protocol in {record.name for record in case.manifest.protocols}
+            and len(case.manifest.volumes) == volumes
+        ]
+        return found
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Demo:
+    """All that the tests below look at, made as a user makes it, without Prefect."""
+    folder, said = tmp_path_factory.mktemp("demo"), io.StringIO()
+    with redirect_stdout(said):
+        code = main(["demo", "-o", str(folder), "--json"])
+    return Demo(folder, code, json.loads(said.getvalue()))
+
+
+@pytest.fixture(scope="module")
+def torso(demo) -> Torso:
+    case = demo.case("ct-bone", 1)
+    truth = load_truth(demo.folder / "dicom" / "ct-phantom.truth.json")
+    return Torso(case.folder, case.manifest, dict(truth))
+
+
+def test_the_demo_makes_every_sample_study_usable(demo):
+    assert demo.code == 0
+    assert len(demo.told["cases"]) == 3
+    assert all(case["usable"] for case in demo.told["cases"])
+    assert not demo.told["refused"]
 
 
 def test_the_phantom_is_usable_and_nothing_is_missing(torso):
@@ -100,8 +140,8 @@ def test_the_case_verifies_and_is_made_again_byte_for_byte(torso):
     assert again.ok, again.problems
 
 
-def test_both_hippocampi_of_the_template_are_found_on_their_sides(sample_data, tmp_path):
-    case = run(sample_data / "mr-hippocampus", tmp_path, (), RunOptions("cpu", pictures=False)).cases[0]
+def test_both_hippocampi_of_the_template_are_found_on_their_sides(demo):
+    case = demo.case("mr-hippocampus", 2)  # two crops
     assert case.manifest.usable
     meshes = {record.segment: record for record in case.manifest.meshes}
     assert len(meshes) == 4
@@ -121,8 +161,8 @@ def test_both_hippocampi_of_the_template_are_found_on_their_sides(sample_data, t
 
 
 @pytest.mark.slow
-def test_a_whole_head_gives_four_parts_on_their_sides(sample_data, tmp_path):
-    case = run(sample_data / "mr-head", tmp_path, (), RunOptions("cpu", pictures=False)).cases[0]
+def test_a_whole_head_gives_four_parts_on_their_sides(demo):
+    case = demo.case("mr-hippocampus", 1)
     assert case.manifest.usable
     assert [(record.label, record.segment) for record in case.manifest.meshes] == [
         (1, "hippocampus_anterior_left"),

@@ -79,9 +79,9 @@ def test_names_of_refused_files_are_left_in_no_case(planted, refused, tmp_path, 
 @pytest.mark.slow
 def test_nothing_is_left_in_prefects_database(planted, refused, tmp_path):
     """Neither of what was taken nor of what was refused, though the operator is told the names."""
-    result, errors = run_flow(refused, tmp_path / "out", tmp_path / "prefect")
+    (result,), errors = run_flow(tmp_path / "prefect", (refused, tmp_path / "out"))
     assert result["folders"]
-    assert planted.leaks(tmp_path / "prefect", errors) == set()
+    assert planted.leaks(tmp_path / "prefect", *errors) == set()
     told = (tmp_path / "out" / "ingest.json").read_text(encoding="utf-8")
     assert "possibly_incomplete" in told
     assert "Bucquoy/Klabautermann.dcm" in told

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import traceback
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -23,36 +25,62 @@ SCRIPT = """
 import json, sqlite3, sys
 from pathlib import Path
 from tomosurf.commands import demo
-source, output, home = map(Path, sys.argv[1:4])
+home, *pairs = map(Path, sys.argv[1:])
 demo.os.environ.update(demo.QUIET_PREFECT, PREFECT_HOME=str(home))
 flow = demo.load_flow("process_study").process_study
-try:
-    result = {"folders": flow(str(source), str(output), ["ct-bone", "ct-skin"], "cpu", face="blunt")}
-except Exception as error:
-    result = {"error": type(error).__name__, "message": str(error)}
-print(json.dumps(result))
+results = []
+for source, output in zip(pairs[::2], pairs[1::2]):
+    try:
+        made = flow(str(source), str(output), ["ct-bone", "ct-skin"], "cpu", face="blunt")
+        results.append({"folders": made})
+    except Exception as error:
+        results.append({"error": type(error).__name__, "message": str(error)})
+    print("=====", file=sys.stderr, flush=True)
+print(json.dumps(results))
 """
 
 
-def run_flow(source: Path, output: Path, home: Path) -> tuple[dict, str]:
-    """The flow in a process of its own, as a worker runs it; its last line of output, and its errors."""
+def run_flow(home: Path, *pairs: tuple[Path, Path]) -> tuple[list[dict], list[str]]:
+    """The flow in a process of its own, as a worker runs it, from each source to its output, one after the other.
+
+    Its results, and what it wrote to standard error during each run and after the last.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, source, output, home],
+        [sys.executable, "-c", SCRIPT, home, *chain(*pairs)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
         timeout=300,
     )
-    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr.split("=====")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Two runs, one after the other: of a head, and of a folder that holds no slice."""
+
+    folder: Path
+    made: dict
+    refused: dict
+    errors: list[str]
+
+
+@pytest.fixture(scope="module")
+def ran(small_head, tmp_path_factory) -> Ran:
+    folder = tmp_path_factory.mktemp("flow")
+    (folder / "in").mkdir()
+    (folder / "in" / "DOE^JANE.txt").write_text("no slice")
+    pairs = (small_head, folder / "flow"), (folder / "in", folder / "nothing")
+    (made, refused), errors = run_flow(folder / "prefect", *pairs)
+    return Ran(folder, made, refused, errors)
 
 
 @pytest.mark.slow
 def test_the_flow_makes_what_the_plain_run_makes_and_tells_prefect_nothing_of_the_patient(
-    small_head, tmp_path
+    small_head, ran, tmp_path
 ):
-    result, errors = run_flow(small_head, tmp_path / "flow", tmp_path / "prefect")
-    folder = Path(result["folders"][0])
+    folder = Path(ran.made["folders"][0])
     protocols = [load_protocol(name) for name in ("ct-bone", "ct-skin")]
     options = RunOptions("cpu", pictures=False, face="blunt")
     plain = run(small_head, tmp_path / "plain", protocols, options).cases[0]
@@ -63,11 +91,11 @@ def test_the_flow_makes_what_the_plain_run_makes_and_tells_prefect_nothing_of_th
     for part in ("meshes", "labels", "volume"):
         for path in (plain.folder / part).iterdir():
             assert (folder / part / path.name).read_bytes() == path.read_bytes()
-    assert {entry.name for entry in (tmp_path / "flow").iterdir()} == {folder.name, "ingest.json"}
-    assert not errors.strip()
-    database = b"".join(path.read_bytes() for path in (tmp_path / "prefect").glob("prefect.db*"))
+    assert {entry.name for entry in (ran.folder / "flow").iterdir()} == {folder.name, "ingest.json"}
+    assert not ran.errors[0].strip()
+    database = b"".join(path.read_bytes() for path in (ran.folder / "prefect").glob("prefect.db*"))
     assert b"process-study" in database
-    for secret in (b"Phantom^", b"0001.dcm", b"2.25."):
+    for secret in (b"Phantom^", b"0001.dcm", b"2.25.", b"DOE"):
         assert secret not in database
 
 
@@ -113,13 +141,10 @@ def test_a_place_that_isnt_found_is_refused_and_the_rest_is_made(thick_mr, far_p
 
 
 @pytest.mark.slow
-def test_an_input_with_nothing_usable_fails_the_flow_by_code_not_by_file_name(tmp_path):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "DOE^JANE.txt").write_text("no slice")
-    result, errors = run_flow(tmp_path / "in", tmp_path / "out", tmp_path / "prefect")
-    assert result["error"] == "InputRefused"
-    assert "DOE" not in result["message"] + errors
-    assert (tmp_path / "out" / "ingest.json").is_file()
+def test_an_input_with_nothing_usable_fails_the_flow_by_code_not_by_file_name(ran):
+    assert ran.refused["error"] == "InputRefused"
+    assert "DOE" not in ran.refused["message"] + "".join(ran.errors)
+    assert (ran.folder / "nothing" / "ingest.json").is_file()
 
 
 @pytest.mark.parametrize(

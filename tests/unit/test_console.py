@@ -86,15 +86,6 @@ def test_a_closed_pager_is_no_error():
     assert done.stderr == b""
 
 
-@pytest.mark.slow
-def test_the_demo_runs_without_prefect(tmp_path, capsys):
-    assert main(["demo", "-o", str(tmp_path), "--json"]) == 0
-    cases = json.loads(capsys.readouterr().out)["cases"]
-    built = {mesh["segment"] for case in cases for mesh in case["meshes"]}
-    assert built >= {"bone", "skin", "lungs", "hippocampus_anterior_left", "hippocampus_posterior_right"}
-    assert all(case["usable"] for case in cases)
-
-
 def test_shipped_folders_are_found_and_flows_load_as_one_package():
     assert (folder("configs") / "protocols").is_dir()
     assert demo.load_flow("process_study").process_study.name == "process-study"
