@@ -62,7 +62,7 @@ def test_the_true_error_is_at_most_the_reported_one(
     fewer, more = thinned(mesh, allowed)
     for step in more.steps:
         budget = budget.after(step)
-    away = np.abs(shape.signed_distance(samples(fewer.vertices[fewer.faces])))
+    away = np.abs(shape.signed_distance(samples(fewer.vertices[fewer.faces])[0]))
     assert away.mean() <= 1.1 * budget.bound.mean_mm
     assert np.quantile(away, 0.95) <= 1.1 * budget.bound.p95_mm
     assert away.max() <= 1.1 * budget.bound.max_mm

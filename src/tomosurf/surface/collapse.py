@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tomosurf.surface.incidence import FIXED, FROZEN, INSIDE
+from tomosurf.surface.incidence import FIXED, FROZEN, INSIDE, parts_structures
 from tomosurf.surface.quadrics import TERMS, merged
 from tomosurf.surface.tree import triangle_distance
 from tomosurf.surface.vectors import normal_of, squared_step
@@ -316,11 +316,14 @@ def _within(fan: NDArray[np.float64], size: int, point: NDArray[np.float64], squ
 
 @numba.njit(cache=True)
 def _commit(work: Work, around: NDArray[np.int32], u: int, v: int, place: NDArray[np.float64]) -> int:
-    """Merge ``v``, with the triangles ``around`` it, into ``u`` at ``place``; returns how many of them vanish."""
+    """Merge ``v``, with the triangles ``around`` it, into ``u`` at ``place``; returns how many of them vanish.
+
+    One between two structures counts twice: it is in the meshes of both.
+    """
     gone = 0
     for face in around:
         if _has(work, face, u):
-            work.faces[face, 0], gone = -1, gone + 1
+            work.faces[face, 0], gone = -1, gone + (2 if parts_structures(work.regions[face]) else 1)
             continue
         for s in range(3):
             if work.faces[face, s] == v:

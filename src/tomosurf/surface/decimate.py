@@ -50,6 +50,8 @@ SAMPLE = 1 << 16
 """Costs that are looked at to know which are the cheapest."""
 ROUNDS = 12
 """How often places that came out wrong are given their triangles back before the input is returned as it was."""
+STRICT = 4
+"""How often of these the number of triangles is kept to."""
 TRIANGLES_A_VERTEX = 2
 """That a vertex stands for on a closed surface."""
 RESERVE = 0.9
@@ -70,7 +72,7 @@ class Target:
     """How far to go: to a number of triangles, to an error, or to whichever comes first.
 
     Args:
-        triangles: stop when no more than so many are left, walls counted once.
+        triangles: stop when no more than so many are left, counted in every mesh that has them: twice in a wall.
         max_error_mm: no point of either surface farther than this from the other.
 
     Raises:
@@ -102,11 +104,11 @@ def decimate(surfaces: SurfaceComplex, target: Target) -> SurfaceComplex:
     Reference: Garland and Heckbert 1997, Surface simplification using quadric error metrics, SIGGRAPH 97.
     """
     goal = target.triangles or 0
-    if len(surfaces.faces) <= max(goal, 4):
+    if _in_meshes(surfaces) <= max(goal, 4):
         return surfaces
     first = RESERVE * (target.max_error_mm or np.inf)
     limits = np.full(len(surfaces.vertices), first)
-    for _ in range(ROUNDS):
+    for done in range(ROUNDS):
         result, owners = _once(surfaces, target, limits)
         crossing = _merged_into(owners, _crossing(result)) & (limits > 0)
         straying = _straying(surfaces, result, owners, target.max_error_mm) & (limits > 0)
@@ -118,7 +120,7 @@ def decimate(surfaces: SurfaceComplex, target: Target) -> SurfaceComplex:
         again = straying & (limits < first)
         limits[straying] *= TIGHTER
         limits[crossing | again] = 0
-        if target.triangles is not None:  # else the rest would have to give what these no longer can
+        if target.triangles is not None and done >= STRICT:  # the rest can't give what these no longer can
             kept = TRIANGLES_A_VERTEX * int((crossing | again).sum())
             target = replace(target, triangles=target.triangles + kept)
     return surfaces
@@ -129,7 +131,7 @@ def _once(
 ) -> tuple[SurfaceComplex, NDArray[np.int32]]:
     """One pass; also which vertex of the result each one of the input became (-1: one without triangles)."""
     work, middle = _work_of(surfaces, limits)
-    left, goal, by_error = len(work.faces), target.triangles or 0, target.max_error_mm is not None
+    left, goal, by_error = _in_meshes(surfaces), target.triangles or 0, target.max_error_mm is not None
     costs = np.full(work.faces.size, np.nan, np.float32)
     while left > goal:
         price(work, costs, by_error)
@@ -138,6 +140,11 @@ def _once(
             break
         left = sweep(work, costs, _threshold(known, left - goal), left, goal, by_error)
     return _compact(surfaces, work, middle)
+
+
+def _in_meshes(surfaces: SurfaceComplex) -> int:
+    """Triangles of all labels' meshes together."""
+    return len(surfaces.faces) + int((surfaces.sides[:, 1] > 0).sum())
 
 
 def _threshold(costs: NDArray[np.float32], triangles: int) -> float:

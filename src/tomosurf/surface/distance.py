@@ -46,13 +46,13 @@ def two_sided(one: Mesh, other: Mesh) -> Distances:
 
 def _one_way(start: Tree, goal: Tree) -> tuple[float, float, float]:
     """Mean, 95th percentile and maximum of the distances from ``start`` to ``goal``."""
-    found = np.sqrt(squared_distances(samples(start.corners), goal))
+    found = np.sqrt(squared_distances(samples(start.corners)[0], goal))
     _, most = farthest(start.corners, goal, float(found.max()), GAP_SHARE, GAP_MM)
     return float(found.mean()), float(np.quantile(found, 0.95)), most
 
 
-def samples(corners: Corners) -> NDArray[np.float64]:
-    """Points (n, 3) spread evenly by area over triangles (m, 3, 3), always the same.
+def samples(corners: Corners) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points (n, 3) spread evenly by area over triangles (m, 3, 3), always the same, and whose each one is (n,).
 
     The n-th point lies where n + 1/2 shares of the area are passed, in the order of the triangles, and within its
     triangle by the R2 sequence (Roberts 2018, The unreasonable effectiveness of quasirandom sequences).
@@ -69,7 +69,7 @@ def samples(corners: Corners) -> NDArray[np.float64]:
     over = s + t > 1
     s[over], t[over] = 1 - s[over], 1 - t[over]
     a, b, c = (corners[where, corner] for corner in range(3))
-    return a + s[:, None] * (b - a) + t[:, None] * (c - a)  # type: ignore[no-any-return]
+    return a + s[:, None] * (b - a) + t[:, None] * (c - a), where
 
 
 @numba.njit(cache=True)

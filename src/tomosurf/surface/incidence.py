@@ -48,6 +48,12 @@ def regions_of(
     return pairs | flat[faces].all(axis=1)
 
 
+@numba.njit(cache=True, inline="always")
+def parts_structures(region: int) -> bool:
+    """Whether a triangle of that region lies between two structures, none of which is background."""
+    return (region >> 1 & 0xFFFF) != 0
+
+
 @numba.njit(cache=True)
 def kinds_of(faces: NDArray[np.int32], regions: NDArray[np.int64], corners: Corners) -> NDArray[np.uint8]:
     """What each vertex may do.

@@ -27,10 +27,6 @@ def lighter(scene: Scene, target: Target) -> Scene:
     if not scene.meshes:
         return scene
     surfaces = complex_of(scene.meshes)
-    total = sum(len(mesh.faces) for mesh in scene.meshes)
-    if target.triangles is not None:  # thinning counts a wall once
-        walls = int(target.triangles * (len(surfaces.faces) / total))
-        target = replace(target, triangles=max(walls, 1))
     fewer = decimate(surfaces, target)
     if fewer is surfaces:
         return scene

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tomosurf.data.mesh import SurfaceMesh
 from tomosurf.errors import ConfigError
@@ -20,8 +21,10 @@ STEEP = 0.1
 """Squared sine of the angle between wall and free surface below which a vertex can't slide along the latter."""
 THICKNESS = "thickness"
 """Vertex data of printable parts."""
-TRIES = 6
+TRIES = 12
 """How often walls are sunk anew where the narrowest gap isn't what was asked for."""
+DEEPER = 1.5
+"""By how much a vertex may sink more from one time to the next."""
 WIDER = 1.05
 """The narrowest gap may be so much wider than asked for, never narrower."""
 
@@ -43,13 +46,13 @@ class PrintCheck:
 
 
 def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMesh, ...]:
-    """The same parts with every shared wall moved inwards on both sides, by half of ``clearance_mm`` at least.
+    """The same parts with every shared wall moved inwards on both sides, by half of ``clearance_mm`` where flat.
 
-    The narrowest gap decides: walls sink deeper, or less deep, until it is between ``clearance_mm`` and ``WIDER``
+    Walls sink deeper where the gap is narrower, until the narrowest one is between ``clearance_mm`` and ``WIDER``
     times that, or ``TRIES`` times.
 
-    A vertex on a wall moves so that it sinks by that much below each of its walls with other parts and slides along
-    the part's free surface, which stays where it was; where both meet at a shallow angle it just sinks. Measure
+    A vertex on a wall moves so that it sinks below each of its walls with other parts and slides along the part's
+    free surface, which stays where it was; where both meet at a shallow angle it just sinks. Measure
     what came out with :func:`print_check`.
 
     Raises:
@@ -62,26 +65,33 @@ def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMe
     surfaces = complex_of(meshes)
     walls = {frozenset(face) for face in np.sort(surfaces.faces[surfaces.sides[:, 1] > 0], axis=1).tolist()}
     places = {tuple(vertex): n for n, vertex in enumerate(surfaces.vertices.tolist())}
-    depth = clearance_mm / 2
+    depths = [np.full(len(mesh.vertices), clearance_mm / 2) for mesh in meshes]
+    wanted = (1 + WIDER) / 2 * clearance_mm
     for _ in range(TRIES):
-        parts = tuple(_sunk(mesh, walls, places, depth) for mesh in meshes)
-        narrowest = min(_gaps(parts))
+        parts = tuple(_sunk(mesh, walls, places, own) for mesh, own in zip(meshes, depths, strict=True))
+        gaps = _gaps(parts)
+        narrowest = min(float(gap.min(initial=np.inf)) for gap in gaps)
         if clearance_mm <= narrowest <= WIDER * clearance_mm or narrowest == 0:
             break
-        depth *= (1 + WIDER) / 2 * clearance_mm / narrowest
+        depths = [own * np.clip(wanted / gap, 1.0, DEEPER) for own, gap in zip(depths, gaps, strict=True)]
     return parts
 
 
-def _gaps(meshes: Sequence[SurfaceMesh]) -> list[float]:
-    """For each mesh the least distance to any other one, from vertices and points spread over the area."""
+def _gaps(meshes: Sequence[SurfaceMesh]) -> list[NDArray[np.float64]]:
+    """For each mesh and vertex the least distance to any other mesh, from it and from points on its triangles."""
     trees = [tree_of(mesh.vertices, mesh.faces) for mesh in meshes]
     gaps = []
-    for number, mesh in enumerate(meshes):
-        points = np.concatenate([mesh.vertices, samples(trees[number].corners)])
-        others = [tree for other, tree in enumerate(trees) if other != number]
-        gaps.append(
-            min((float(np.sqrt(squared_distances(points, tree).min())) for tree in others), default=np.inf)
-        )
+    for number, (mesh, own) in enumerate(zip(meshes, trees, strict=True)):
+        between, triangles = samples(own.corners)
+        points = np.concatenate([mesh.vertices, between])
+        squares = np.full(len(points), np.inf)
+        for other, tree in enumerate(trees):
+            if other != number:
+                np.minimum(squares, squared_distances(points, tree), out=squares)
+        found, more = np.split(np.sqrt(squares), [len(mesh.vertices)])
+        for corner in range(3):
+            np.minimum.at(found, mesh.faces[own.order[triangles], corner], more)
+        gaps.append(found)
     return gaps
 
 
@@ -89,15 +99,16 @@ def _sunk(
     mesh: SurfaceMesh,
     walls: set[frozenset[int]],
     places: dict[tuple[float, ...], int],
-    depth: float,
+    depths: NDArray[np.float64],
 ) -> SurfaceMesh:
-    """One part with its shared walls moved inwards by ``depth``."""
+    """One part with its shared walls moved inwards, at each vertex by one of ``depths``."""
     numbers = np.array([places[tuple(vertex)] for vertex in mesh.vertices.tolist()])
     shared = np.array([frozenset(face) in walls for face in numbers[mesh.faces].tolist()], bool)
     if not shared.any():
         return mesh
     inner = vertex_normals(mesh.vertices, mesh.faces[shared])
     outer = vertex_normals(mesh.vertices, mesh.faces[~shared])
+    depth = depths[:, None]
     # least displacement d with inner . d = -depth and, where there is a free surface, outer . d = 0
     along = np.einsum("ij,ij->i", inner, outer)[:, None]
     ways = inner - along * outer
@@ -119,10 +130,11 @@ def print_check(meshes: Sequence[SurfaceMesh]) -> tuple[PrintCheck, ...]:
     ``meshes`` come from :func:`with_thickness`.
     """
     checks = []
-    for mesh, gap in zip(meshes, _gaps(meshes), strict=True):
+    for mesh, gaps in zip(meshes, _gaps(meshes), strict=True):
         measured = measure(mesh)
         thickness = mesh.vertex_data[THICKNESS]
         thinnest = float(thickness.min(initial=np.inf, where=~np.isnan(thickness)))
         crossings = len(self_intersections(mesh.vertices, mesh.faces))
+        gap = float(gaps.min(initial=np.inf))
         checks.append(PrintCheck(measured.closed, measured.manifold, crossings, thinnest, gap))
     return tuple(checks)

@@ -47,13 +47,13 @@ def test_the_inside_of_a_large_triangle_counts() -> None:
 def test_distances_agree_with_another_library() -> None:
     one, other = mesh(walls_of(three_parts())), mesh(walls_of(three_parts(23)))
     tree = tree_of(*other)
-    points = samples(one[0][one[1]])[::7]
+    points = samples(one[0][one[1]])[0][::7]
     ours = np.sqrt([nearest(tree, *point, 0)[1] for point in points])
     theirs = np.sqrt(igl.point_mesh_squared_distance(points, other[0], other[1])[0])
     np.testing.assert_allclose(ours, theirs, atol=1e-9)
     found = two_sided(one, other)
-    dense = np.sqrt(igl.point_mesh_squared_distance(samples(one[0][one[1]]), other[0], other[1])[0])
-    back = np.sqrt(igl.point_mesh_squared_distance(samples(other[0][other[1]]), one[0], one[1])[0])
+    dense = np.sqrt(igl.point_mesh_squared_distance(samples(one[0][one[1]])[0], other[0], other[1])[0])
+    back = np.sqrt(igl.point_mesh_squared_distance(samples(other[0][other[1]])[0], one[0], one[1])[0])
     assert found.mean_mm == pytest.approx(max(dense.mean(), back.mean()), rel=0.02)
     ways = ((one, other), (other, one))
     shares = (

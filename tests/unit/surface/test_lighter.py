@@ -36,7 +36,7 @@ def test_a_complex_comes_back_from_its_meshes(scene: Scene) -> None:
 
 def test_a_lighter_scene_keeps_its_budget_its_walls_and_its_history(scene: Scene) -> None:
     light = lighter(scene, Target(triangles=1500))
-    assert sum(len(mesh.faces) for mesh in light.meshes) <= 1530
+    assert sum(len(mesh.faces) for mesh in light.meshes) <= 1500
     assert [mesh.segment for mesh in light.meshes] == [mesh.segment for mesh in scene.meshes]
     walls = complex_of(light.meshes)
     assert (walls.sides[:, 1] > 0).sum() > 20
