@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tomosurf.data.complex import SurfaceComplex
 from tomosurf.errors import ConfigError
-from tomosurf.surface.collapse import (
+from tomosurf.surface.collapse import price, sweep
+from tomosurf.surface.collapsible import (
     DEGREE,
     FIRST,
     KIND,
@@ -22,8 +23,6 @@ from tomosurf.surface.collapse import (
     ORIGIN,
     STAMP,
     Work,
-    price,
-    sweep,
 )
 from tomosurf.surface.farthest import beyond
 from tomosurf.surface.incidence import (
