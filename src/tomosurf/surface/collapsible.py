@@ -30,10 +30,10 @@ KIND, STAMP, FIRST, LAST, MARK, ORIGIN, MEMBER, LAST_MEMBER = range(8)
 class Work(NamedTuple):
     """A complex on its way to fewer triangles; all arrays change in place.
 
-    ``facts`` (n, 8) int32 holds for each vertex, by the column names above: what it may do; how often something was
-    merged into it (-1: it is gone); its first and last corner; a mark to tell neighbours apart without clearing; the
-    original vertex that its data come from; and the original vertices that were merged into it, as a chain: the next
-    one, and (for the first) the last one.
+    ``facts`` (n, 8) int32 holds for each vertex, by the column names above: what it may do; how often something
+    was merged into it (-1: it is gone); its first and last corner; a mark to tell neighbours apart without
+    clearing; the original vertex that its data come from; and the original vertices that were merged into it, as a
+    chain: the next one, and (for the first) the last one.
 
     ``places`` (n, 4 + TERMS) float64 holds where it is, its quadric and how far it may stray, ``original`` (n, 3)
     where it was. A triangle that is gone has -1 for its first corner. ``onward`` (3m,) links the corners of one
