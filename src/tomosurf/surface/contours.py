@@ -31,18 +31,6 @@ def contours_of(grid: Grid, held: NDArray[np.bool_]) -> Links:
 
 
 @numba.njit(parallel=True, cache=True)
-def twice(links: Links) -> Links:
-    """The links that go twice as far along the same contours."""
-    far = np.empty_like(links)
-    flat = links.reshape(-1)
-    for c in numba.prange(len(links)):
-        for way in range(4):
-            onward = links[c, way]
-            far[c, way] = flat[onward] if onward >= 0 else -1
-    return far
-
-
-@numba.njit(parallel=True, cache=True)
 def _link(grid: Grid, held: NDArray[np.bool_], links: Links) -> None:
     labels, shape, rows = grid.labels, grid.shape, grid.rows
     strides = (1, shape[0], shape[0] * shape[1])

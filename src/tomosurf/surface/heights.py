@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.surface.columns import Columns
+from tomosurf.surface.terraces import doubled, span_terraces
 
 LEVELS = 5
 """How often the kernel's step is doubled: its reach is 2, 4, 8, 16, 32 of the finest spacing."""
@@ -52,6 +53,8 @@ def smooth_heights(
 ) -> Heights:
     """Smooth the heights ``first`` of a wall whose crossings' middles are at ``middles`` ((n,) float32, indices).
 
+    Where it is nearly parallel to the lattice it spans its terraces (:mod:`tomosurf.surface.terraces`).
+
     Both orders of the two axes are taken and averaged, so that the result doesn't depend on the axes' names.
     """
     levels = [_levels(spacing[axis], min(spacing)) for axis in columns.across]
@@ -60,6 +63,7 @@ def smooth_heights(
     half = np.float32(0.5)
     noise: Values = half * (one.noise + other.noise)
     along: Values = half * (one.along + other.along)
+    along = span_terraces(columns, middles, along, spacing)
     return Heights(_level_with(along, noise, columns.onward), noise)
 
 
@@ -90,17 +94,7 @@ def _smooth(
 
 def _with_double(onward: Links) -> tuple[Links, Links]:
     """Links of one step back and forth, and of two."""
-    return onward, _doubled(onward)
-
-
-@numba.njit(parallel=True, cache=True)
-def _doubled(onward: Links) -> Links:
-    double = np.empty_like(onward)
-    for c in numba.prange(onward.shape[1]):
-        for way in range(2):
-            beside = onward[way, c]
-            double[way, c] = onward[way, beside] if beside >= 0 else -1
-    return double
+    return onward, doubled(onward)
 
 
 @numba.njit(parallel=True, cache=True)

@@ -187,9 +187,19 @@ def _of_mask(segmentation: Segmentation, wanted: Sequence[int], some_have_margin
 def _known(labels: NDArray[Any], wanted: Sequence[int]) -> bool:
     """Whether a label map holds no label but the ``wanted`` ones and background."""
     counts = np.zeros(np.iinfo(labels.dtype).max + 1, bool)
-    counts[np.unique(labels)] = True
+    _note(labels.ravel(order="K"), counts)
     counts[[0, *wanted]] = False
     return not counts.any()
+
+
+@numba.njit(cache=True)
+def _note(labels: NDArray[np.integer[Any]], found: NDArray[np.bool_]) -> None:
+    last = labels[0]
+    found[last] = True
+    for label in labels:
+        if label != last:
+            last = label
+            found[last] = True
 
 
 def _box(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tomosurf.surface.columns import Grid
-from tomosurf.surface.contours import contours_of, twice
+from tomosurf.surface.contours import contours_of
 from tomosurf.surface.crossings import find_crossings
 
 
@@ -61,11 +61,3 @@ def test_held_crossings_end_contours() -> None:
     assert not held[links[links >= 0] // 4].any()
     free = contours_of(grid, nothing_held(grid))
     assert ((links == free) | held[free // 4] | held[:, None]).all()
-
-
-def test_twice_is_two_steps() -> None:
-    grid = grid_of(noise(3, 4))
-    links = contours_of(grid, nothing_held(grid))
-    far = twice(links)
-    flat = links.reshape(-1)
-    assert (far == np.where(links >= 0, flat[links], -1)).all()
