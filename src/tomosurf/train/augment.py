@@ -17,11 +17,12 @@ COARSE = 5
 """Control points along each axis of the random smooth fields."""
 
 COARSER = ((2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 2))
-"""By how much sampling is made coarser, one of these a batch."""
+"""By how much sampling is made coarser, one of these an image."""
 
 
 class Augmenter:
-    """Draws changes from its own generator, so that a seed fixes them.
+    """Draws changes from its own generator, so that a seed fixes them, and asks nothing of the host, so that a CUDA
+    graph can hold it.
 
     ``__call__`` takes images (n, inputs, x, y, z) float32, 0 where there is nothing, ``inside`` (n, 1, x, y, z)
     (1 within the image, 0 in the padding) and targets (n, channels, x, y, z), the probability of every channel; it
@@ -64,11 +65,10 @@ class Augmenter:
     def _places(self, images: torch.Tensor) -> torch.Tensor:
         """(n, x, y, z, 3): where each changed voxel is read, in grid_sample's units and order."""
         settings, count = self.settings, len(images)
-        size = torch.tensor(images.shape[2:], device=self.device)
         moves = self._chosen(count, settings.spatial_probability, 1)
         matrices = self._matrices(count, moves)
         # grid_sample counts each axis from -1 to 1, last axis first: bring the voxel matrix into its units.
-        half = size.to(torch.float32) / 2
+        half = torch.stack([torch.full((), edge / 2, device=self.device) for edge in images.shape[2:]])
         linear = (matrices * half[None, None, :] / half[None, :, None]).flip(1, 2)
         shift = self._uniform(count, 3) * settings.translation_voxels * moves[:, None]
         grid = affine_grid(
@@ -124,16 +124,16 @@ class Augmenter:
         images = torch.lerp(images, blurred, self._chosen(count, settings.blur_probability, 5))
         if settings.coarse_probability == 0:
             return images
-        number = torch.randint(
-            len(COARSER), (), generator=torch.Generator().manual_seed(self._seed_of_batch())
+        size = list(images.shape[2:])
+        coarse = torch.stack(
+            [
+                interpolate(avg_pool3d(images, by), size=size, mode="trilinear", align_corners=False)
+                for by in COARSER
+            ]
         )
-        pooled = avg_pool3d(images, COARSER[int(number)])
-        coarse = interpolate(pooled, size=list(images.shape[2:]), mode="trilinear", align_corners=False)
-        return torch.lerp(images, coarse, self._chosen(count, settings.coarse_probability, 5))
-
-    def _seed_of_batch(self) -> int:
-        """The generator's seed: known to the host, so that choosing a shape doesn't wait for the device."""
-        return int(self.generator.initial_seed())
+        which = torch.randint(len(COARSER), (count,), generator=self.generator, device=self.device)
+        one_each = coarse[which, torch.arange(count, device=self.device)]
+        return torch.lerp(images, one_each, self._chosen(count, settings.coarse_probability, 5))
 
     def _drawn(self, count: int) -> torch.Tensor:
         """(n, 1, 1, 1, 1) from -1 to 1, and 0 for those that stay as they are."""

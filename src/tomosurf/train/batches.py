@@ -99,7 +99,7 @@ class CaseStack:
         labels = torch.zeros((len(windows), *self.roi), dtype=torch.uint8, device=self.device)
         soft = torch.zeros((len(windows), self.channels - 1, *self.roi), device=self.device)
         for number, (case, corner) in enumerate(windows):
-            into, out_of = _overlap(corner, self.roi, tuple(self.images[case].shape))
+            into, out_of = overlap(corner, self.roi, tuple(self.images[case].shape))
             images[number, 0][into] = self.images[case][out_of]
             inside[number, 0][into] = 1
             labels[number][into] = self.labels[case][out_of]
@@ -175,7 +175,7 @@ def stack_cases(cases: Sequence[LabelledCase], model: ModelDescription, device: 
     )
 
 
-def _overlap(
+def overlap(
     corner: Triple, roi: Triple, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """What of the window a case fills, and with what of itself."""

@@ -37,12 +37,13 @@ class Augmentation(Frozen):
 
 
 class Distillation(Frozen):
-    """One network is trained towards what several others say of the same cases.
+    """One network is trained towards what others say of cases that they never saw.
 
-    The teachers are trained first, each without one more fold of the cases that the network may see, so that
-    every case has a teacher that didn't. ``weight`` is their share in what the network is trained towards; the
-    rest are the labels. ``teacher_steps`` is the length of a teacher's run. With ``mirror`` each teacher's answer
-    is the mean of those for the image and its mirror image, along the augmentation's ``mirror_axis``.
+    The teachers are trained first, each without one more fold of the cases that the network may see; that fold's
+    cases are what it teaches, since of cases that it saw it would repeat the labels. ``weight`` is the teachers'
+    share in what the network is trained towards; the rest are the labels. ``teacher_steps`` is the length of a
+    teacher's run. With ``mirror`` a teacher's answer is the mean of those for the image and its mirror image, along
+    the augmentation's ``mirror_axis``.
 
     Reference: G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, arXiv:1503.02531.
     """
@@ -58,8 +59,10 @@ class TrainingConfig(Frozen):
     The cases are dealt out to ``folds`` by ``seed``; a fold's network never sees its cases, nor does any teacher
     of it. A run ends after its ``steps``; nothing is chosen on held-out cases, so their scores are those of cases
     never used. ``deep_heads`` are coarser outputs that help training and are left out of the result. ``average``
-    is the decay of the moving average of the weights, which is what gets written. ``boundary_weight`` is that of
-    a second cross-entropy over the voxels at a boundary alone. ``soft_labels``: a changed label keeps the
+    is the decay of the moving average of the weights, which is what gets written. ``dice_weight`` is that of a Dice
+    loss beside the cross-entropy: it helps where structures are small in their window, and makes what the network
+    says of its own doubt worse. ``boundary_weight`` is that of a second cross-entropy over the voxels at a
+    boundary alone. ``soft_labels``: a changed label keeps the
     fractions that interpolation gives it. ``foreground`` is the share of windows that are laid around a labelled
     voxel, where images are larger than the window. ``compiled`` lets torch compile the network on a GPU.
     """
@@ -73,6 +76,7 @@ class TrainingConfig(Frozen):
     weight_decay: float = Field(ge=0)
     average: float = Field(ge=0, lt=1)
     deep_heads: int = Field(default=0, ge=0, le=4)
+    dice_weight: float = Field(default=1, ge=0)
     boundary_weight: float = Field(default=0, ge=0)
     soft_labels: bool = True
     foreground: float = Field(default=0.33, ge=0, le=1)

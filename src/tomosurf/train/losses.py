@@ -17,12 +17,12 @@ def loss_of(config: TrainingConfig) -> Loss:
 
     The loss takes outputs (n, channels, x, y, z), or (n, heads, channels, x, y, z) with training heads, and
     targets (n, channels, x, y, z), the probability of every channel. Dice is over the whole batch, without the
-    background: where targets are fractions it is least for labels that are more probable than half the Dice
-    coefficient, cross-entropy for the fractions themselves.
+    background, with its own weight: where targets are fractions it is least for labels that are more probable than
+    half the Dice coefficient, cross-entropy for the fractions themselves.
     """
     from monai.losses import DiceCELoss
 
-    single = DiceCELoss(include_background=False, softmax=True, batch=True)
+    single = DiceCELoss(include_background=False, softmax=True, batch=True, lambda_dice=config.dice_weight)
     weights = [0.5**n for n in range(config.deep_heads + 1)]
 
     def of_one(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

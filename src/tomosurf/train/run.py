@@ -24,7 +24,7 @@ from tomosurf.train.calibration import samples_of
 from tomosurf.train.config import TrainingConfig, load_training
 from tomosurf.train.curves import draw_curves
 from tomosurf.train.decathlon import LabelledCase, dealt, read_cases
-from tomosurf.train.distil import agreed, answers
+from tomosurf.train.distil import answers
 from tomosurf.train.fit import Point, Run, fit
 from tomosurf.train.publish import write_model
 from tomosurf.train.ranks import Ranks, joined
@@ -95,27 +95,42 @@ class Trainer:
         self.config, self.cases, self.folds = config, cases, folds
         self.out, self.ranks, self.progress = out, ranks, progress
         self.curves: dict[str, tuple[Point, ...]] = {}
+        self.models: dict[tuple[int, ...], Any] = {}
         self.parameters = 0
 
     def model(self, fold: int | None, folder: Path) -> None:
-        """The model that saw no case of ``fold`` (None: that saw every case), in ``folder``."""
+        """The model that saw no case of ``fold`` (None: that saw every case), in ``folder``.
+
+        A teacher teaches the fold that it hasn't seen. Those of the model of every case are the folds' own models
+        where these were trained before.
+        """
         unseen = () if fold is None else (fold,)
-        cases, distillation = self._without(unseen), self.config.distillation
-        name = f"distilled{_name(unseen)}" if distillation else f"network{_name(unseen)}"
-        if distillation:
-            axis = self.config.augmentation.mirror_axis if distillation.mirror else None
-            steps = self.config.model_copy(update={"steps": distillation.teacher_steps})
-            others = [other for other in range(self.config.folds) if other != fold]
-            said = []
-            for other in others:
-                apart = tuple(sorted((*unseen, other)))
-                teacher = self._trained(f"network{_name(apart)}", steps, self._without(apart), apart)
-                said.append(answers(teacher, cases, axis))
-            cases = cases.taught(agreed(said), distillation.weight)
-        network = self._trained(name, self.config, cases, unseen)
+        name = f"distilled{_name(unseen)}" if self.config.distillation else f"network{_name(unseen)}"
+        network = self._trained(name, self.config, self.taught(unseen), unseen)
         self.parameters = sum(tensor.numel() for tensor in network.parameters())
+        self.models[unseen] = network
         if self.ranks.writes:
             write_model(folder, self.config.model, network)
+
+    def taught(self, unseen: tuple[int, ...]) -> CaseStack:
+        """All cases but those of the folds ``unseen``, with what teachers say of them where there are teachers."""
+        cases, distillation = self._without(unseen), self.config.distillation
+        if distillation is None:
+            return cases
+        axis = self.config.augmentation.mirror_axis if distillation.mirror else None
+        steps = self.config.model_copy(update={"steps": distillation.teacher_steps})
+        said: dict[str, torch.Tensor] = {}
+        for fold in (fold for fold in range(self.config.folds) if fold not in unseen):
+            apart = tuple(sorted((*unseen, fold)))
+            teacher = self.models.get(apart)
+            if teacher is None:
+                teacher = self._trained(f"network{_name(apart)}", steps, self._without(apart), apart)
+            own = self._of(fold)
+            said.update(zip(own.names, answers(teacher, own, axis), strict=True))
+        return cases.taught([said[case] for case in cases.names], distillation.weight)
+
+    def _of(self, fold: int) -> CaseStack:
+        return self.cases.only(name for name, own in self.folds.items() if own == fold)
 
     def _without(self, unseen: tuple[int, ...]) -> CaseStack:
         return self.cases.only(name for name, fold in self.folds.items() if fold not in unseen)

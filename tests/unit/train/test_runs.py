@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,10 +26,11 @@ from tomosurf.segment.model.spec import load_spec
 from tomosurf.train.checkpoint import FILE, keep, kept
 from tomosurf.train.config import Distillation
 from tomosurf.train.curves import draw_curves
-from tomosurf.train.distil import agreed, answers
-from tomosurf.train.fit import Point
+from tomosurf.train.distil import answers
+from tomosurf.train.fit import Point, Run, fit
 from tomosurf.train.losses import loss_of, near_boundary
-from tomosurf.train.run import Wanted, train
+from tomosurf.train.ranks import Ranks
+from tomosurf.train.run import Trainer, Wanted, train
 
 SMALL = description(
     architecture=UNet(name="UNet", arguments=UNetArguments(channels=(4, 8), strides=(2,), residual_units=1)),
@@ -128,7 +130,7 @@ def test_two_processes_train_one_network(trained: Trained, tmp_path: Path) -> No
 
 
 def test_folds_with_teachers_train_each_network_once(trained: Trained, tmp_path: Path) -> None:
-    """Three folds: three pairs and three single teachers, three students, and one of all cases."""
+    """Three folds: three pairs of teachers, three students, and one of all cases that those three teach."""
     settings = training(
         steps=4,
         warmup_steps=1,
@@ -139,10 +141,9 @@ def test_folds_with_teachers_train_each_network_once(trained: Trained, tmp_path:
     config = write_training(tmp_path / "t.yaml", settings)
     metrics = train(config, trained.data, tmp_path / "m", Wanted("cpu", None, True, 3), silent)
     pairs = {"network-without-0-1", "network-without-0-2", "network-without-1-2"}
-    singles = {f"network-without-{n}" for n in range(3)}
     students = {"distilled", *(f"distilled-without-{n}" for n in range(3))}
-    assert set(metrics["curves"]) == pairs | singles | students
-    assert {p.name for p in (tmp_path / "m" / "networks").iterdir()} == pairs | singles | students
+    assert set(metrics["curves"]) == pairs | students
+    assert {p.name for p in (tmp_path / "m" / "networks").iterdir()} == pairs | students
     assert sorted(metrics["held_out_cases"]) == [f"case_{n:03}" for n in range(6)]
     for fold in range(3):
         own = json.loads((tmp_path / "m" / f"fold-{fold}" / "metrics.json").read_text())
@@ -156,7 +157,10 @@ def test_folds_with_teachers_train_each_network_once(trained: Trained, tmp_path:
 
 
 def test_answers_are_probabilities_in_place_and_mirrored_back() -> None:
-    """A made-up network that copies its image's sign: its answer lies where the image is bright."""
+    """A made-up network that copies its image's sign: its answer lies where the image is bright.
+
+    Windows are smaller than all cases, than some, than none.
+    """
     from tomosurf.train.batches import CaseStack
 
     image = torch.zeros((12, 10, 14))
@@ -166,13 +170,14 @@ def test_answers_are_probabilities_in_place_and_mirrored_back() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.cat([10 - x, x - 10], dim=1)
 
-    stack = CaseStack(("a",), (image,), (image.to(torch.uint8),), ((),), (8, 8, 8), 2)  # type: ignore[arg-type]
-    for axis in (None, 0):
-        (said,) = answers(Bright(), stack, axis)
-        assert said.shape == (1, 12, 10, 14)
-        assert torch.equal(said[0] > 0.5, image > 10)
-    one, other = torch.full((1, 2, 2, 2), 0.25), torch.full((1, 2, 2, 2), 0.75)
-    assert float(agreed([[one], [other]])[0].mean()) == 0.5
+    images = (image, image[:, 5:, :7], image.flip(2))
+    nothing = np.zeros((0, 3), np.int64)
+    for roi in ((8, 8, 8), (13, 16, 9), (13, 16, 17)):
+        stack = CaseStack(("a", "b", "c"), images, tuple((i > 10).byte() for i in images), (nothing,) * 3, roi, 2)
+        for axis in (None, 0):
+            for case, said in zip(images, answers(Bright(), stack, axis), strict=True):
+                assert said.shape == (1, *case.shape)
+                assert torch.equal(said[0] > 0.5, case > 10)
 
 
 def test_teachers_share_in_what_a_network_is_trained_towards(trained: Trained) -> None:
@@ -204,6 +209,33 @@ def test_the_loss_is_least_at_the_targets_and_heads_weigh_half() -> None:
     both = heads(torch.stack([right, wrong], dim=1), targets)
     expected = (alone(right, targets) + 0.5 * alone(wrong, targets)) / 1.5
     torch.testing.assert_close(both, expected)
+
+
+def test_without_dice_the_loss_is_the_cross_entropy_of_the_targets() -> None:
+    outputs = torch.tensor([0.0, 1.0, -2.0])[None, :, None, None, None].expand(1, 3, 4, 4, 4)
+    targets = torch.tensor([0.5, 0.25, 0.25])[None, :, None, None, None].expand(1, 3, 4, 4, 4)
+    expected = -float((torch.tensor([0.5, 0.25, 0.25]) * torch.tensor([0.0, 1.0, -2.0]).log_softmax(0)).sum())
+    assert float(loss_of(training(dice_weight=0))(outputs, targets)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_case_is_taught_by_the_network_that_had_not_seen_it(trained: Trained, tmp_path: Path) -> None:
+    from tomosurf.train.batches import stack_cases
+    from tomosurf.train.decathlon import dealt, read_cases
+
+    distillation = Distillation(weight=0.5, teacher_steps=3, mirror=True)
+    config = training(steps=3, warmup_steps=1, score_every=3, model=SMALL, distillation=distillation)
+    stack = stack_cases(read_cases(trained.data, "MR"), SMALL, torch.device("cpu"))
+    folds = dealt(stack.names, config.folds, config.seed)
+    trainer = Trainer(config, stack, folds, tmp_path, Ranks(), silent)
+    taught = trainer.taught((0,))
+    assert set(taught.names) == {name for name, fold in folds.items() if fold != 0}
+    for case, own in enumerate(taught.names):
+        unseen = {0, folds[own]}
+        seen = stack.only(name for name, fold in folds.items() if fold not in unseen)
+        watched = stack.only(name for name, fold in folds.items() if fold in unseen)
+        teacher, _ = fit(Run(config, seen, watched, tmp_path / "teacher" / str(folds[own])), silent)
+        expected = answers(teacher, stack.only([own]), 0)[0]
+        assert torch.equal(taught.soft[case], expected)
 
 
 def test_the_boundary_band_is_one_voxel_on_either_side() -> None:
