@@ -42,14 +42,15 @@ class Distillation(Frozen):
     The teachers are trained first, each without one more fold of the cases that the network may see; that fold's
     cases are what it teaches, since of cases that it saw it would repeat the labels. ``weight`` is the teachers'
     share in what the network is trained towards; the rest are the labels. ``teacher_steps`` is the length of a
-    teacher's run. With ``mirror`` a teacher's answer is the mean of those for the image and its mirror image, along
-    the augmentation's ``mirror_axis``.
+    teacher's run, ``teacher_dice_weight`` its :attr:`TrainingConfig.dice_weight`. With ``mirror`` a teacher's
+    answer is the mean of those for the image and its mirror image, along the augmentation's ``mirror_axis``.
 
     Reference: G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, arXiv:1503.02531.
     """
 
     weight: float = Field(default=0.5, gt=0, le=1)
     teacher_steps: int = Field(ge=1)
+    teacher_dice_weight: float = Field(default=1, ge=0)
     mirror: bool = False
 
 

@@ -95,20 +95,17 @@ class Trainer:
         self.config, self.cases, self.folds = config, cases, folds
         self.out, self.ranks, self.progress = out, ranks, progress
         self.curves: dict[str, tuple[Point, ...]] = {}
-        self.models: dict[tuple[int, ...], Any] = {}
         self.parameters = 0
 
     def model(self, fold: int | None, folder: Path) -> None:
         """The model that saw no case of ``fold`` (None: that saw every case), in ``folder``.
 
-        A teacher teaches the fold that it hasn't seen. Those of the model of every case are the folds' own models
-        where these were trained before.
+        A teacher teaches the fold that it hasn't seen.
         """
         unseen = () if fold is None else (fold,)
         name = f"distilled{_name(unseen)}" if self.config.distillation else f"network{_name(unseen)}"
         network = self._trained(name, self.config, self.taught(unseen), unseen)
         self.parameters = sum(tensor.numel() for tensor in network.parameters())
-        self.models[unseen] = network
         if self.ranks.writes:
             write_model(folder, self.config.model, network)
 
@@ -118,13 +115,13 @@ class Trainer:
         if distillation is None:
             return cases
         axis = self.config.augmentation.mirror_axis if distillation.mirror else None
-        steps = self.config.model_copy(update={"steps": distillation.teacher_steps})
+        teaching = self.config.model_copy(
+            update={"steps": distillation.teacher_steps, "dice_weight": distillation.teacher_dice_weight}
+        )
         said: dict[str, torch.Tensor] = {}
         for fold in (fold for fold in range(self.config.folds) if fold not in unseen):
             apart = tuple(sorted((*unseen, fold)))
-            teacher = self.models.get(apart)
-            if teacher is None:
-                teacher = self._trained(f"network{_name(apart)}", steps, self._without(apart), apart)
+            teacher = self._trained(f"network{_name(apart)}", teaching, self._without(apart), apart)
             own = self._of(fold)
             said.update(zip(own.names, answers(teacher, own, axis), strict=True))
         return cases.taught([said[case] for case in cases.names], distillation.weight)

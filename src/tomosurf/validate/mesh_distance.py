@@ -60,18 +60,12 @@ def _distances(mesh: SurfaceMesh, other: SurfaceMesh) -> tuple[NDArray[np.float6
 
 def distances_to(points: NDArray[np.float64], surface: SurfaceMesh) -> NDArray[np.float64]:
     """(n,) mm from each of the (n, 3) points to the nearest place of ``surface``."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkDoubleArray
-    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+    from tomosurf.surface.distance import squared_distances
+    from tomosurf.surface.tree import tree_of
 
-    from tomosurf.surface.polydata import polydata
-
-    function = vtkImplicitPolyDataDistance()
-    function.SetInput(polydata(surface.vertices, surface.faces))
-    asked, values = np.ascontiguousarray(points), vtkDoubleArray()
-    function.FunctionValue(numpy_to_vtk(asked), values)
-    distances: NDArray[np.float64] = np.abs(vtk_to_numpy(values))
-    return distances
+    asked = np.ascontiguousarray(points, np.float64)
+    found: NDArray[np.float64] = np.sqrt(squared_distances(asked, tree_of(surface.vertices, surface.faces)))
+    return found
 
 
 def _percentile95(distances: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

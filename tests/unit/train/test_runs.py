@@ -130,7 +130,7 @@ def test_two_processes_train_one_network(trained: Trained, tmp_path: Path) -> No
 
 
 def test_folds_with_teachers_train_each_network_once(trained: Trained, tmp_path: Path) -> None:
-    """Three folds: three pairs of teachers, three students, and one of all cases that those three teach."""
+    """Three folds: three pairs and three single teachers, three students, and one of all cases."""
     settings = training(
         steps=4,
         warmup_steps=1,
@@ -141,9 +141,10 @@ def test_folds_with_teachers_train_each_network_once(trained: Trained, tmp_path:
     config = write_training(tmp_path / "t.yaml", settings)
     metrics = train(config, trained.data, tmp_path / "m", Wanted("cpu", None, True, 3), silent)
     pairs = {"network-without-0-1", "network-without-0-2", "network-without-1-2"}
+    singles = {f"network-without-{n}" for n in range(3)}
     students = {"distilled", *(f"distilled-without-{n}" for n in range(3))}
-    assert set(metrics["curves"]) == pairs | students
-    assert {p.name for p in (tmp_path / "m" / "networks").iterdir()} == pairs | students
+    assert set(metrics["curves"]) == pairs | singles | students
+    assert {p.name for p in (tmp_path / "m" / "networks").iterdir()} == pairs | singles | students
     assert sorted(metrics["held_out_cases"]) == [f"case_{n:03}" for n in range(6)]
     for fold in range(3):
         own = json.loads((tmp_path / "m" / f"fold-{fold}" / "metrics.json").read_text())
@@ -173,7 +174,9 @@ def test_answers_are_probabilities_in_place_and_mirrored_back() -> None:
     images = (image, image[:, 5:, :7], image.flip(2))
     nothing = np.zeros((0, 3), np.int64)
     for roi in ((8, 8, 8), (13, 16, 9), (13, 16, 17)):
-        stack = CaseStack(("a", "b", "c"), images, tuple((i > 10).byte() for i in images), (nothing,) * 3, roi, 2)
+        stack = CaseStack(
+            ("a", "b", "c"), images, tuple((i > 10).byte() for i in images), (nothing,) * 3, roi, 2
+        )
         for axis in (None, 0):
             for case, said in zip(images, answers(Bright(), stack, axis), strict=True):
                 assert said.shape == (1, *case.shape)
