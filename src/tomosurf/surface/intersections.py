@@ -102,6 +102,7 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
     size = 0
     leaves = (len(tree.boxes) + 1) // 2
     count = len(faces)
+    last = _last(leaves, count)
     nodes = np.empty(DEPTH, np.int64)
     box = np.empty(6)
     room = np.empty(
@@ -113,7 +114,7 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
         while top:
             top -= 1
             node = nodes[top]
-            if not _overlap(tree.boxes, node, box):
+            if last[node] <= n or not _overlap(tree.boxes, node, box):
                 continue
             if node < leaves - 1:
                 nodes[top], nodes[top + 1] = 2 * node + 1, 2 * node + 2
@@ -128,6 +129,15 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
                 found[size, 0], found[size, 1] = n, m
                 size += 1
     return found[:size]
+
+
+@numba.njit(cache=True)
+def _last(leaves: int, count: int) -> NDArray[np.int64]:
+    """The last triangle under each node: of a pair, only the first one looks for the other."""
+    last = np.empty(2 * leaves - 1, np.int64)
+    for node in range(2 * leaves - 2, -1, -1):
+        last[node] = (node - leaves + 2) * count // leaves - 1 if node >= leaves - 1 else last[2 * node + 2]
+    return last
 
 
 @numba.njit(cache=True)
