@@ -52,8 +52,8 @@ def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMe
     times that, or ``TRIES`` times.
 
     A vertex on a wall moves so that it sinks below each of its walls with other parts and slides along the part's
-    free surface, which stays where it was; where both meet at a shallow angle it just sinks. Measure
-    what came out with :func:`print_check`.
+    free surface, which stays where it was; where both meet at a shallow angle, or the part would meet itself, it
+    just sinks. Measure what came out with :func:`print_check`.
 
     Raises:
         ConfigError: the clearance is below zero or no number.
@@ -67,14 +67,29 @@ def apart(meshes: Sequence[SurfaceMesh], clearance_mm: float) -> tuple[SurfaceMe
     places = {tuple(vertex): n for n, vertex in enumerate(surfaces.vertices.tolist())}
     depths = [np.full(len(mesh.vertices), clearance_mm / 2) for mesh in meshes]
     wanted = (1 + WIDER) / 2 * clearance_mm
+    slides = [np.ones(len(mesh.vertices), bool) for mesh in meshes]
     for _ in range(TRIES):
-        parts = tuple(_sunk(mesh, walls, places, own) for mesh, own in zip(meshes, depths, strict=True))
+        parts = tuple(
+            _sunk(mesh, walls, places, own, along)
+            for mesh, own, along in zip(meshes, depths, slides, strict=True)
+        )
+        crossing = [_crossing(mesh) & along for mesh, along in zip(parts, slides, strict=True)]
+        if any(marks.any() for marks in crossing):
+            slides = [along & ~marks for along, marks in zip(slides, crossing, strict=True)]
+            continue
         gaps = _gaps(parts)
         narrowest = min(float(gap.min(initial=np.inf)) for gap in gaps)
         if clearance_mm <= narrowest <= WIDER * clearance_mm or narrowest == 0:
             break
         depths = [own * np.clip(wanted / gap, 1.0, DEEPER) for own, gap in zip(depths, gaps, strict=True)]
     return parts
+
+
+def _crossing(mesh: SurfaceMesh) -> NDArray[np.bool_]:
+    """The vertices of triangles that meet others where they shouldn't."""
+    marks = np.zeros(len(mesh.vertices), bool)
+    marks[mesh.faces[self_intersections(mesh.vertices, mesh.faces).reshape(-1)]] = True
+    return marks
 
 
 def _gaps(meshes: Sequence[SurfaceMesh]) -> list[NDArray[np.float64]]:
@@ -100,8 +115,9 @@ def _sunk(
     walls: set[frozenset[int]],
     places: dict[tuple[float, ...], int],
     depths: NDArray[np.float64],
+    slides: NDArray[np.bool_],
 ) -> SurfaceMesh:
-    """One part with its shared walls moved inwards, at each vertex by one of ``depths``."""
+    """One part with its shared walls moved inwards, at each vertex by one of ``depths``; not all may slide."""
     numbers = np.array([places[tuple(vertex)] for vertex in mesh.vertices.tolist()])
     shared = np.array([frozenset(face) in walls for face in numbers[mesh.faces].tolist()], bool)
     if not shared.any():
@@ -113,7 +129,7 @@ def _sunk(
     along = np.einsum("ij,ij->i", inner, outer)[:, None]
     ways = inner - along * outer
     squares = np.einsum("ij,ij->i", ways, ways)[:, None]
-    moved = np.divide(-depth * ways, squares, out=-depth * inner, where=squares > STEEP)
+    moved = np.divide(-depth * ways, squares, out=-depth * inner, where=(squares > STEEP) & slides[:, None])
     return replace(mesh, vertices=mesh.vertices + moved)
 
 
