@@ -9,8 +9,9 @@ import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # workers share the cores: threads of several that wait for each other take six times the processor's time
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # workers share the cores, and threads of several that wait for each other take several times the time
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
