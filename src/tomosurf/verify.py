@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 REBUILT = ("volume", "padding", "labels", "mesh", "scene")
 """Kinds of files that are made again; pictures depend on the OpenGL driver, the report on the clock."""
 
+MOST_THREADS = 1024
+"""A manifest that tells of more is wrong; then as many are used as there usually are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -226,4 +229,7 @@ def _as_before(manifest: Manifest, labels: LabelsRecord) -> RunOptions:
     done = {face.action for face in manifest.faces}
     face: FacePolicy = "blunt" if "blunted" in done else "keep" if "kept" in done else "refuse"
     mirror = bool(told.get("mirrored_axes"))
-    return RunOptions(precision=strict, mirror=mirror, face=face, threads=told.get("threads"))
+    threads = told.get("threads")
+    if not (isinstance(threads, int) and 0 < threads <= MOST_THREADS):
+        threads = None
+    return RunOptions(precision=strict, mirror=mirror, face=face, threads=threads)
