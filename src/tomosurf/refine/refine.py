@@ -14,6 +14,7 @@ from tomosurf.config import RefineRule
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Margin, Segment, Segmentation
 from tomosurf.errors import ConfigError
+from tomosurf.refine.specks import without_specks
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,17 @@ def refine(segmentation: Segmentation, rules: Mapping[str, RefineRule]) -> Segme
     for segment in segmentation.segments:
         rule = rules.get(segment.name)
         change = None if rule is None else _change(labels, segment, rule, segmentation.geometry)
-        if change is None or change.is_none:
+        if rule is None or change is None:
+            continue
+        if segment.label in margins:
+            margins[segment.label] = _follow(margins[segment.label], change, rule, segmentation.geometry)
+        if change.is_none:
             continue
         if labels is segmentation.labels:
             labels = labels.copy(order="K")
         window = labels[change.box]
         window[change.removed] = 0
         window[change.filled] = segment.label
-        if segment.label in margins:
-            margins[segment.label] = _follow(margins[segment.label], change, segmentation.geometry)
         counts[segment.name] = {
             "voxels_removed": int(change.removed.sum()),
             "voxels_filled": int(change.filled.sum()),
@@ -105,16 +108,25 @@ def _kept(mask: NDArray[np.bool_], rule: RefineRule, voxel_volume: float) -> NDA
     return kept
 
 
-def _follow(margin: Margin, change: _Change, geometry: Geometry) -> Margin:
+def _follow(margin: Margin, change: _Change, rule: RefineRule, geometry: Geometry) -> Margin:
     """The margin with its sign flipped where the label map changed sides.
 
     On a grid of its own (a network's), each margin voxel follows the label voxel nearest to it; removed pieces
     are widened by one voxel into the background, and filled ones into the structure, so that no sliver of either
-    survives between the two grids.
+    survives between the two grids. Where pieces are counted, those that hold no voxel at all go too.
     """
     start = tuple(part.start for part in change.box)
     box_geometry = geometry.cropped(start, change.removed.shape)
-    if margin.geometry.coincides(box_geometry):
+    coincides = margin.geometry.coincides(box_geometry)
+    if not change.is_none:
+        margin = _flipped(margin, change, box_geometry, coincides)
+    if coincides or (rule.keep == "all" and not rule.min_volume_mm3):
+        return margin
+    return without_specks(margin, change.kept, box_geometry)
+
+
+def _flipped(margin: Margin, change: _Change, box_geometry: Geometry, coincides: bool) -> Margin:
+    if coincides:
         removed, filled = change.removed, change.filled
     else:
         removed = _resampled(_widened(change.removed) & ~change.kept, box_geometry, margin.geometry)

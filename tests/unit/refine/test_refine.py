@@ -51,6 +51,32 @@ def test_the_largest_component_stays_and_its_surface_does_not_move(fine):
     assert after.provenance["refined"]["bone"]["voxels_removed"] == int((before.labels != after.labels).sum())
 
 
+def test_what_lies_between_the_voxels_of_the_label_map_is_no_piece():
+    """A ball of 0.4 mm around a node of the margin's grid that no voxel's centre meets."""
+    grid = segmentation(LARGE, fine=True).margins[1].geometry
+    node = grid.to_world(np.array([[38, 18, 18]]))[0]
+    speck = Ball(tuple(node), 0.4)
+    before = segmentation(LARGE, speck, fine=True)
+    assert np.array_equal(before.labels, segmentation(LARGE).labels)
+    assert measure(extract(before).meshes[0]).components == 2
+    after = refine(before, {"bone": RefineRule(keep=1)})
+    alone = extract(segmentation(LARGE, fine=True)).meshes[0]
+    mesh = extract(after).meshes[0]
+    assert measure(mesh).components == 1
+    assert measure(mesh).volume_mm3 == pytest.approx(measure(alone).volume_mm3, rel=1e-6)
+    same = refine(before, {"bone": RefineRule(fill_holes="volume")})
+    assert np.array_equal(same.margins[1].values, before.margins[1].values)
+
+
+def test_a_thin_piece_that_voxels_meet_stays():
+    """Two balls no wider than a node of the margin, each around the centre of a voxel: both are pieces."""
+    small = [Ball((31.0, 15.0, 15.0), 0.75), Ball((31.0, 8.0, 8.0), 0.75)]
+    before = segmentation(LARGE, *small, fine=True)
+    assert before.labels[31, 15, 15] == before.labels[31, 8, 8] == 1
+    after = refine(before, {"bone": RefineRule(keep=3)})
+    assert np.array_equal(after.margins[1].values, before.margins[1].values)
+
+
 def test_two_are_kept_when_two_are_asked_for_and_small_ones_go_by_volume():
     both = segmentation(LARGE, SMALL)
     assert np.array_equal(refine(both, {"bone": RefineRule(keep=2)}).labels, both.labels)
