@@ -36,6 +36,8 @@ LAST_ROUNDS = 24
 ROUND = 0.3
 """What is this far off a straight line over a wide stride (in the smallest spacing) is round, not straight."""
 
+HALF = np.float32(0.5)
+
 Values = NDArray[np.float32]
 Links = NDArray[np.int32]
 
@@ -123,10 +125,34 @@ def _relax(
 ) -> None:
     """Straighten ``heights`` in place: those of the columns in the first of the lists, from bends in the second."""
     moving, bent = lists
-    ahead, bends = heights.copy(), np.zeros((2, len(heights)), np.float32)
+    straight = nearly > 0
+    stiffness = _stiffness(terraces, moving, straight)
+    ahead, bends = heights.copy(), np.zeros((len(heights), 2), np.float32)
     for done in range(rounds):
         _bend(terraces, ahead, bends, np.float32(nearly), bent)
-        _step(terraces, heights, ahead, bends, np.float32(done / (done + 3)), (moving, nearly > 0))
+        momentum = np.float32(done / (done + 3))
+        _step(terraces, heights, ahead, bends, (moving, stiffness, straight, momentum))
+
+
+@numba.njit(parallel=True, cache=True)
+def _stiffness(terraces: _Terraces, some: NDArray[np.int32], straight: bool) -> Values:
+    """Three times how stiff each of ``some`` heights is: a bend holds three, so that a step never goes too far."""
+    onward, free = terraces.onward, terraces.free
+    stiffness = np.empty(len(some), np.float32)
+    for at in numba.prange(len(some)):
+        c = some[at]
+        total = np.float32(0)
+        for w in range(2):
+            if not (free[w, c] or straight):
+                continue
+            total += np.float32(free[w, c])
+            for way in range(2 * w, 2 * w + 2):
+                n = onward[way, c]
+                if n >= 0:
+                    bent = free[w, n] if straight else onward[2 * w, n] >= 0 and onward[2 * w + 1, n] >= 0
+                    total += np.float32(0.25) * np.float32(bent)
+        stiffness[at] = np.float32(3) * total
+    return stiffness
 
 
 @numba.njit(parallel=True, cache=True)
@@ -144,11 +170,12 @@ def _bend(
             back, forth = onward[2 * w, c], onward[2 * w + 1, c]
             if back < 0 or forth < 0 or (nearly > 0 and not free[w, c]):
                 continue
-            bend = heights[c] - (heights[back] + heights[forth]) / 2
+            bend = heights[c] - HALF * (heights[back] + heights[forth])
             if nearly > 0:
-                share = max(np.float32(0), 1 - (bend / nearly) ** 2)
+                off = bend / nearly
+                share = max(np.float32(0), np.float32(1) - off * off)
                 bend *= share * share
-            bends[w, c] = bend
+            bends[c, w] = bend
 
 
 @numba.njit(parallel=True, cache=True)
@@ -157,34 +184,25 @@ def _step(
     now: Values,
     ahead: Values,
     bends: Values,
-    momentum: np.float32,
-    which: tuple[NDArray[np.int32], bool],
+    given: tuple[NDArray[np.int32], Values, bool, np.float32],
 ) -> None:
-    """Move heights down the slope of the sum of squared bends at the places ahead, and look ahead from there.
-
-    A bend holds three heights, so that a third of what one alone would need never goes too far.
-    """
+    """Move heights down the slope of the sum of squared bends at the places ahead, and look ahead from there."""
     onward, middles, free = terraces.onward, terraces.middles, terraces.free
-    some, all_bends = which
+    some, stiffness, straight, momentum = given
     room = np.float32(0.5 - CLEARANCE)
     for at in numba.prange(len(some)):
+        if stiffness[at] == 0:
+            continue
         c = some[at]
-        slope = stiffness = np.float32(0)
+        slope = np.float32(0)
         for w in range(2):
-            if not (free[w, c] or all_bends):
+            if not (free[w, c] or straight):
                 continue
             # both sides are added first, so that turning the axis round changes no digit
-            pull = np.float32(0)
-            for way in range(2 * w, 2 * w + 2):
-                n = onward[way, c]
-                if n >= 0:
-                    pull += bends[w, n] / 2
-                    two = onward[2 * w, n] >= 0 and onward[2 * w + 1, n] >= 0
-                    stiffness += np.float32(0.25) * np.float32(free[w, n] if all_bends else two)
-            slope += bends[w, c] - pull
-            stiffness += np.float32(free[w, c])
-        if stiffness > 0:
-            before = now[c]
-            moved = ahead[c] - slope / (3 * stiffness)
-            moved = min(max(moved, middles[c] - room), middles[c] + room)
-            now[c], ahead[c] = moved, moved + momentum * (moved - before)
+            back, forth = onward[2 * w, c], onward[2 * w + 1, c]
+            pull = bends[back, w] if back >= 0 else np.float32(0)
+            pull += bends[forth, w] if forth >= 0 else np.float32(0)
+            slope += bends[c, w] - HALF * pull
+        before = now[c]
+        moved = min(max(ahead[c] - slope / stiffness[at], middles[c] - room), middles[c] + room)
+        now[c], ahead[c] = moved, moved + momentum * (moved - before)
