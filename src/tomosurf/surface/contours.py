@@ -25,13 +25,14 @@ def contours_of(grid: Grid, held: NDArray[np.bool_]) -> Links:
     where three labels meet; but background's border goes straight on there, since outer surfaces are smooth where
     two structures meet beneath them.
     """
-    links = np.empty((len(grid.starts), 4), np.int32)
+    links = np.full((len(grid.starts), 4), -1, np.int32)
     _link(grid, held, links)
     return links
 
 
 @numba.njit(parallel=True, cache=True)
 def _link(grid: Grid, held: NDArray[np.bool_], links: Links) -> None:
+    """Fill ``links``, which are -1. Each pair is looked for once, from one of the two, and noted at both."""
     labels, shape, rows = grid.labels, grid.shape, grid.rows
     strides = (1, shape[0], shape[0] * shape[1])
     second, third = rows[1, 0], rows[2, 0]
@@ -42,11 +43,11 @@ def _link(grid: Grid, held: NDArray[np.bool_], links: Links) -> None:
         for way in range(4):
             across = way // 2 + int(way // 2 >= axis)
             step = 2 * (way % 2) - 1
-            links[c, way] = -1
-            if not 0 <= index[across] + step < shape[across]:
+            if held[c] or not 0 <= index[across] + step < shape[across]:
                 continue
             side = onward_side(labels, p, strides[axis], step * strides[across])
-            if side < 0:
+            # what lies behind is met from there, but around the far corner of a face; a corner from either side
+            if side < 0 or (step < 0 and side != 2) or (side == 1 + int(step < 0) and axis > across):
                 continue
             if side == 0:
                 found, leaving = number_of(grid, rows[axis], p + step * strides[across]), way
@@ -54,8 +55,9 @@ def _link(grid: Grid, held: NDArray[np.bool_], links: Links) -> None:
                 corner = p + (side - 1) * strides[axis]
                 found = number_of(grid, rows[across], min(corner, corner + step * strides[across]))
                 leaving = 2 * (axis - int(axis > across)) + side - 1
-            if not (held[found] or held[c]):
+            if not held[found]:
                 links[c, way] = 4 * found + leaving
+                links[found, leaving ^ 1] = 4 * c + (way ^ 1)
 
 
 @numba.njit(cache=True, inline="always")
