@@ -68,6 +68,8 @@ def hold_volumes(
 
     Takes what :func:`triangulate` does, and 60 bytes a crossing.
     """
+    if not len(fractions):
+        return fractions.copy()
     labels = grid.labels.reshape(crossings.shape, order="F")
     ends = np.cumsum([len(starts) for starts in crossings.starts])
     by_axis = (fractions[: ends[0]], fractions[ends[0] : ends[1]], fractions[ends[1] :])

@@ -96,6 +96,11 @@ def test_a_digitised_plane_is_found_again(normal: tuple[float, float, float], mo
     assert inner.any() and error.mean() <= most
 
 
+def test_nothing_has_no_surface() -> None:
+    fractions = found(np.zeros((6, 5, 4), np.uint8), np.eye(4))[1]
+    assert [len(along) for along in fractions] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 @pytest.mark.parametrize("seed", range(2))
 def test_every_crossing_stays_between_its_voxels(kind: type[np.integer], seed: int) -> None:
