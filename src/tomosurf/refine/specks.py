@@ -48,10 +48,10 @@ def _components_at(margin: Margin, numbered: NDArray[Any], index: NDArray[np.flo
     limits = np.array(margin.values.shape)
     for corner in product((0, 1), repeat=3):
         node = first + corner
-        inside = ((node >= 0) & (node < limits)).all(axis=1)
+        inside = np.all((node >= 0) & (node < limits), axis=1)
         node = np.where(inside[:, None], node, 0)
         weight = np.where(corner, beyond, 1 - beyond).prod(axis=1)
         adds = np.where(inside, weight * margin.values[tuple(node.T)], 0)
-        more: NDArray[np.bool_] = adds > most
+        more = adds > most
         most[more], found[more] = adds[more], numbered[tuple(node[more].T)]
     return found
