@@ -73,11 +73,10 @@ class SurfaceComplex:
         vertex at which the surface touches itself (marked in the complex's vertex data as ``pinched``) is there
         once for each of the parts that meet, so that the mesh is 2-manifold; the copies come last.
         """
-        first = self.sides[:, 0] == segment.label
         second = self.sides[:, 1] == segment.label
-        faces = self.faces.copy()
+        own = np.flatnonzero((self.sides[:, 0] == segment.label) | second)
+        faces, second = self.faces[own], second[own]
         faces[second] = faces[second][:, ::-1]
-        faces = faces[first | second]
         used = np.zeros(len(self.vertices), bool)
         used[faces] = True
         places = np.cumsum(used, dtype=np.int32) - 1

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Values = NDArray[np.float32]
 
 _CHUNK = 8  # words of eight bytes that are compared together
 
@@ -29,6 +30,12 @@ class Crossings:
 
     def __len__(self) -> int:
         return sum(map(len, self.starts))
+
+    def by_axis(self, values: Values) -> tuple[Values, Values, Values]:
+        """Views of what all crossings have, those along i, j, k in turn, one an axis."""
+        first = len(self.starts[0])
+        second = first + len(self.starts[1])
+        return values[:first], values[first:second], values[second:]
 
     def rows(self) -> NDArray[np.int64]:
         """(3, nj * nk + 1): where each row's crossings along each axis begin, counted over all of them."""

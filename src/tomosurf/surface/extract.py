@@ -15,7 +15,7 @@ from tomosurf.progress import Progress, silent
 from tomosurf.surface.crossings import Crossings, find_crossings
 from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, lattices_of
-from tomosurf.surface.mask_field import mask_fractions
+from tomosurf.surface.mask_field import mask_walls
 from tomosurf.surface.triangulate import Triangulation, triangulate
 
 
@@ -53,7 +53,7 @@ def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -
 
     A wall runs where the margins of the two labels beside it balance; the label map's stairs never enter. Segments
     without a margin (an imported mask), or whose margin is nowhere inside (a structure that slips through a
-    coarser grid), get the walls that :func:`~tomosurf.surface.mask_field.mask_fractions` finds in the mask.
+    coarser grid), get the walls that :func:`~tomosurf.surface.mask_field.mask_walls` finds in the mask.
 
     Every label's surface is closed, and wound outwards for every affine. Where a structure reaches the end of the
     image the surface closes on the outer face of the border voxels (those of the margin's grid), and ``fov_cut``
@@ -82,14 +82,10 @@ def _walls(lattice: Lattice) -> SurfaceComplex:
         pulls = pulls_of(lattice, crossings)
         along, slope = pulls.fractions(), pulls.slope
         closing |= np.isnan(pulls.lower + pulls.upper)
+        along[closing] = 0.5
+        found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
     else:
-        along = np.concatenate(mask_fractions(lattice.labels, lattice.geometry.affine, crossings, closing))
-        slope = np.full(len(crossings), np.nan, np.float32)
-    along[closing] = 0.5
-    first = len(crossings.starts[0])
-    second = first + len(crossings.starts[1])
-    by_axis = (along[:first], along[first:second], along[second:])
-    found = triangulate(lattice.labels, crossings, by_axis, slope)
+        found = mask_walls(lattice.labels, lattice.geometry.affine, crossings, closing)
     cut = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
     cut[: len(crossings)] |= closing
     return _placed(found, cut, lattice)

@@ -16,6 +16,8 @@ from tomosurf.errors import DataError
 from tomosurf.surface.border import refuse_cut
 
 Steps = tuple[int, int, int]
+Box = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""First voxel, and last one plus one."""
 
 SAME_LATTICE = 1e-3
 """How far two margins' voxel centres may be apart, in voxels, and still count as the same."""
@@ -166,12 +168,14 @@ def _claim_one(
 def _of_mask(segmentation: Segmentation, wanted: Sequence[int], some_have_margins: bool) -> Lattice | None:
     """The label map's box of the ``wanted`` labels; the others are background there."""
     found = segmentation.labels
-    if some_have_margins or not _known(found, wanted):
+    seen, box = _survey(found)
+    seen[[0, *wanted]] = False
+    if some_have_margins or seen.any():
         table = np.zeros(int(found.max(initial=0)) + 1, found.dtype)
         present = [label for label in wanted if label < len(table)]
         table[present] = present
         found = table[found]
-    box = _box(found)
+        box = _survey(found)[1]
     if box is None:
         return None
     low, high = box
@@ -184,35 +188,47 @@ def _of_mask(segmentation: Segmentation, wanted: Sequence[int], some_have_margin
     return Lattice(_around(segmentation.geometry, low, labels.shape), labels, _steps(first), _steps(last))
 
 
-def _known(labels: NDArray[Any], wanted: Sequence[int]) -> bool:
-    """Whether a label map holds no label but the ``wanted`` ones and background."""
-    counts = np.zeros(np.iinfo(labels.dtype).max + 1, bool)
-    _note(labels.ravel(order="K"), counts)
-    counts[[0, *wanted]] = False
-    return not counts.any()
+def _survey(labels: NDArray[Any]) -> tuple[NDArray[np.bool_], Box | None]:
+    """Which labels but background there are, and the box of what isn't background; None for nothing."""
+    seen = np.zeros(np.iinfo(labels.dtype).max + 1, bool)
+    order = sorted(range(3), key=lambda axis: -abs(labels.strides[axis]))
+    low, high = np.array([labels.shape[axis] for axis in order]), np.zeros(3, np.int64)
+    _look(labels.transpose(order), seen, low, high)
+    back = np.argsort(order)
+    return seen, (low[back], high[back]) if seen.any() else None
 
 
 @numba.njit(cache=True)
-def _note(labels: NDArray[np.integer[Any]], found: NDArray[np.bool_]) -> None:
-    last = labels[0]
-    found[last] = True
-    for label in labels:
-        if label != last:
-            last = label
-            found[last] = True
-
-
-def _box(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """First and last voxel, plus one, of what isn't background; None for nothing."""
-    ends = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        planes = np.flatnonzero((labels != 0).any(axis=others))
-        if not len(planes):
-            return None
-        ends.append((planes[0], planes[-1] + 1))
-    low, high = np.array(ends, np.int64).T
-    return low, high
+def _look(
+    rows: NDArray[np.integer[Any]],
+    seen: NDArray[np.bool_],
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> None:
+    """Mark the labels that are ``seen`` and widen the box; nearly all of the time goes into empty voxels."""
+    length = rows.shape[2]
+    for a in range(rows.shape[0]):
+        for b in range(rows.shape[1]):
+            row = rows[a, b]
+            some = False
+            for i in range(length):
+                some |= row[i] != 0
+            if not some:
+                continue
+            first, last = 0, length - 1
+            while row[first] == 0:
+                first += 1
+            while row[last] == 0:
+                last -= 1
+            low[0], high[0] = min(low[0], a), max(high[0], a + 1)
+            low[1], high[1] = min(low[1], b), max(high[1], b + 1)
+            low[2], high[2] = min(low[2], first), max(high[2], last + 1)
+            label = row[first]
+            seen[label] = True
+            for i in range(first, last + 1):
+                if row[i] != label:
+                    label = row[i]
+                    seen[label] = label != 0
 
 
 def _empty(shape: NDArray[np.int64], top: int) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from tomosurf.surface.crossings import Crossings
 from tomosurf.surface.fractions import CLEARANCE
 from tomosurf.surface.heights import Heights, smooth_heights
 from tomosurf.surface.straighten import straighten
+from tomosurf.surface.triangulate import Triangulation, place, triangulate
 from tomosurf.surface.volumes import hold_volumes
 
 OWN = np.float32(3.0)
@@ -33,7 +34,6 @@ A sheet; a line, whose section is the square of area 1 on its corner; a voxel, t
 """
 
 Values = NDArray[np.float32]
-Fractions = tuple[Values, Values, Values]
 
 
 class _Said(NamedTuple):
@@ -45,13 +45,13 @@ class _Said(NamedTuple):
     weights: Values
 
 
-def mask_fractions(
+def mask_walls(
     labels: NDArray[np.integer[Any]],
     affine: NDArray[np.float64],
     crossings: Crossings,
     held: NDArray[np.bool_] | None = None,
-) -> Fractions:
-    """For every crossing of every axis the fraction (float32) of its edge at which the surface crosses it.
+) -> Triangulation:
+    """The walls of a mask: for every crossing the fraction of its edge at which the surface crosses it is found.
 
     Fractions lie in [0.001, 0.999], so that the surface stays within half a voxel of the mask's boundary and
     every voxel centre on its own side: no structure, however thin, is lost, none merges, none grows a hole.
@@ -66,7 +66,7 @@ def mask_fractions(
         held: (n,) which of them, those along i, j, k in turn, stay half way: where the image ends. Surfaces keep
             their edge there.
 
-    Takes about 300 bytes a crossing, and nothing a voxel.
+    Values are NaN: of margins a mask says nothing. Takes about 300 bytes a crossing, and nothing a voxel.
     """
     flat = labels.reshape(-1, order="F")
     matrix = np.asarray(affine, np.float64)[:3, :3]
@@ -81,10 +81,12 @@ def mask_fractions(
     thin = np.concatenate([s[3] for s in seen])
     links = contours_of(grid, still | thin)
     blended = straighten(grid, links, blended, (i, j, k))
-    blended = hold_volumes(grid, links, affine, crossings, blended, still)
-    first = len(crossings.starts[0])
-    second = first + len(crossings.starts[1])
-    return blended[:first], blended[first:second], blended[second:]
+    walls = triangulate(
+        labels, crossings, crossings.by_axis(blended), np.full(len(blended), np.nan, np.float32)
+    )
+    moved = hold_volumes(grid, links, affine, walls, blended, still)
+    place(walls, labels, crossings, crossings.by_axis(moved))
+    return walls
 
 
 def _seen(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tomosurf.errors import DataError
 from tomosurf.surface.cases import Cases, Cube, cases, cube
+from tomosurf.surface.columns import Grid
 from tomosurf.surface.crossings import Crossings
 from tomosurf.surface.junctions import (
     MOST_WALLS,
@@ -19,17 +20,12 @@ from tomosurf.surface.junctions import (
     cut_corners,
     draw,
     junction_count,
-    place_junction,
     touches_itself,
 )
+from tomosurf.surface.meeting import APEX, Meeting, find_key, junction_nodes, place_meeting
 
 Fractions = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 Floats = NDArray[np.float64]
-
-_APEX = (
-    7  # the last of the eight keys of a cube's own points: junctions of its three lower faces, and its apex
-)
-_CLEAR = 0.05  # least distance of an apex from its cube's faces where junctions say where it lies, in steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +38,7 @@ class Triangulation:
         sides: (m, 2) uint16, the larger label first.
         values: (n,) float32, as given for the crossings; at the other points the mean of those around.
         pinches: points at which one structure's surface touches itself, ascending, int32.
+        keys: of the points that belong to no crossing (:mod:`tomosurf.surface.meeting`), ascending, int64.
     """
 
     points: Floats
@@ -49,6 +46,7 @@ class Triangulation:
     sides: NDArray[np.uint16]
     values: NDArray[np.float32]
     pinches: NDArray[np.int32]
+    keys: Ints
 
 
 class _Lattice(NamedTuple):
@@ -60,10 +58,10 @@ class _Lattice(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What kernels fill; see :class:`Triangulation`. ``keys`` name the points that belong to no crossing."""
+    """What kernels fill; see :class:`Triangulation`."""
 
-    points: Floats
-    values: NDArray[np.float32]
+    crossings: int
+    """How many points belong to one."""
     keys: Ints
     faces: NDArray[np.int32]
     sides: NDArray[np.uint16]
@@ -97,22 +95,38 @@ def triangulate(
     if len(crossings) + own > np.iinfo(np.int32).max:
         raise DataError("surfaces have more vertices than int32 can number; crop or coarsen the labels")
     found = _Found(
-        np.empty((len(crossings) + own, 3)),
-        np.concatenate([values, np.empty(own, np.float32)]),
+        len(crossings),
         np.empty(own, np.int64),
         np.empty((triangles, 3), np.int32),
         np.empty((triangles, 2), np.uint16),
         np.zeros(own, bool),
     )
-    first = 0
-    for axis, (starts, along) in enumerate(zip(crossings.starts, fractions, strict=True)):
-        _place(starts, along, labels.shape, axis, found.points[first : first + len(starts)])
-        first += len(starts)
     if own:
-        _meet(lattice, cube(), firsts, found)
+        _meet(lattice, cube(), firsts, found.keys)
     _fill(lattice, cube(), cases(), firsts, found)
     pinches = (np.flatnonzero(found.pinched) + len(crossings)).astype(np.int32)
-    return Triangulation(found.points, found.faces, found.sides, found.values, pinches)
+    points, all_values = np.empty((len(crossings) + own, 3)), np.empty(len(crossings) + own, np.float32)
+    all_values[: len(crossings)] = values
+    made = Triangulation(points, found.faces, found.sides, all_values, pinches, found.keys)
+    place(made, labels, crossings, fractions)
+    return made
+
+
+def place(
+    walls: Triangulation, labels: NDArray[np.integer[Any]], crossings: Crossings, fractions: Fractions
+) -> None:
+    """Place the points of ``walls``, in place, where these ``fractions`` say; the rest as in :func:`triangulate`.
+
+    How triangles hang together depends on the labels alone, so that crossings may be moved afterwards.
+    """
+    first = 0
+    for axis, (starts, along) in enumerate(zip(crossings.starts, fractions, strict=True)):
+        _place(starts, along, labels.shape, axis, walls.points[first : first + len(starts)])
+        first += len(starts)
+    if len(walls.keys):
+        flat, starts = labels.reshape(-1, order="F"), np.concatenate(crossings.starts)
+        grid = Grid(flat, np.array(labels.shape), starts, crossings.rows())
+        place_meeting(grid, cube(), Meeting(walls.points, walls.values, walls.keys))
 
 
 @numba.njit(parallel=True, cache=True)
@@ -164,14 +178,14 @@ def _count_layer(lattice: _Lattice, cube: Cube, cases: Cases, k: int, counts: In
 
 
 @numba.njit(parallel=True, cache=True)
-def _meet(lattice: _Lattice, cube: Cube, firsts: Ints, found: _Found) -> None:
-    """Name all points that belong to no crossing, in ascending order, and place the junctions."""
+def _meet(lattice: _Lattice, cube: Cube, firsts: Ints, keys: Ints) -> None:
+    """Name all points that belong to no crossing, in ascending order."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
-        _meet_layer(lattice, cube, firsts, np.int64(k), found)
+        _meet_layer(lattice, cube, firsts, np.int64(k), keys)
 
 
 @numba.njit(cache=True)
-def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, found: _Found) -> None:
+def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, keys: Ints) -> None:
     nj, ni = lattice.labels.shape[1:]
     if firsts[k, 1] == firsts[k + 1, 1]:
         return
@@ -189,36 +203,17 @@ def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, found: _Fou
             key = 8 * (i + ni * (j + nj * k))
             for face in (0, 2, 4):
                 for which in range(junction_count(own, face, cube)):
-                    found.keys[at] = key + face + which
-                    _join(own, cube, edges[i], at, found)
+                    keys[at] = key + face + which
                     at += 1
             cut_corners(own, cube, cut)
             if _two_sided(own)[2] < 0:
-                found.keys[at] = key + _APEX
+                keys[at] = key + APEX
                 at += 1
-
-
-@numba.njit(cache=True)
-def _join(own: Ints, cube: Cube, edges: Ints, at: int, found: _Found) -> None:
-    """Place one junction, by its key; its value is the mean of the crossings' on its face."""
-    face, which = found.keys[at] % 8 // 2 * 2, found.keys[at] % 2
-    place = at + len(found.points) - len(found.keys)
-    around = np.empty((4, 3), np.float64)
-    total, members = 0.0, 0
-    for n in range(4):
-        edge = cube.face_edges[face, n]
-        if own[cube.ends[edge, 0]] != own[cube.ends[edge, 1]]:
-            for axis in range(3):
-                around[n, axis] = found.points[edges[edge], axis]
-            total += found.values[edges[edge]]
-            members += 1
-    place_junction(around, own, cube.face_corners[face], which, found.points[place])
-    found.values[place] = total / members
 
 
 @numba.njit(parallel=True, cache=True)
 def _fill(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, found: _Found) -> None:
-    """All triangles, and the apexes' places."""
+    """All triangles."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
         _fill_layer(lattice, cube, cases, firsts, np.int64(k), found)
 
@@ -345,62 +340,19 @@ def _cone(walls: Ints, nodes: Ints, apex: int, at: int, found: _Found) -> int:
         found.faces[at, 0], found.faces[at, 1], found.faces[at, 2] = start, stop, apex
         found.sides[at, 0], found.sides[at, 1] = right, left
         at += 1
-    found.pinched[apex - len(found.points) + len(found.keys)] = touches_itself(walls, len(walls))
+    found.pinched[apex - found.crossings] = touches_itself(walls, len(walls))
     return at
 
 
 @numba.njit(cache=True)
 def _nodes(lattice: _Lattice, place: int, walls: Ints, nodes: Ints, found: _Found) -> int:
-    """Find the points of a cube's junctions and of its apex, and put the apex there; returns the apex.
-
-    ``place`` is the cube's flat index. The apex is the middle of the
-    junctions, so that the line where three labels meet runs on smoothly; of all nodes if that isn't inside.
-    """
-    ni, nij = lattice.labels.shape[2], lattice.labels.shape[1] * lattice.labels.shape[2]
-    crossings = len(found.points) - len(found.keys)
-    apex: int = crossings + _find(found.keys, 8 * place + _APEX)
-    used = np.zeros(24, np.bool_)
+    """Find the points of the junctions of the cube at flat index ``place``, and return its apex."""
+    nodes[12:] = -1
     for n in range(len(walls)):
-        used[walls[n, 0]] = used[walls[n, 1]] = True
-    middle, joint = np.zeros(3), np.zeros(3)
-    total, members, joints, faces = 0.0, 0, 0, 0
-    for node in range(24):
-        if not used[node]:
-            continue
-        if node >= 12:
-            face, which = (node - 12) // 2, node % 2
-            step = 1 if face < 2 else ni if face < 4 else nij
-            key = 8 * (place + step * (face % 2)) + face // 2 * 2 + which
-            nodes[node] = crossings + _find(found.keys, key)
-            for axis in range(3):
-                joint[axis] += found.points[nodes[node], axis]
-            joints += 1
-            faces |= 1 << face
-        for axis in range(3):
-            middle[axis] += found.points[nodes[node], axis]
-        total += found.values[nodes[node]]
-        members += 1
-    found.values[apex] = total / members
-    if faces & (faces - 1):
-        for axis in range(3):
-            low = place % ni if axis == 0 else place % nij // ni if axis == 1 else place // nij
-            at = joint[axis] / joints
-            found.points[apex, axis] = min(max(at, low + _CLEAR), low + 1 - _CLEAR)
-    else:
-        for axis in range(3):
-            found.points[apex, axis] = middle[axis] / members
+        for end in range(2):
+            if walls[n, end] >= 12:
+                nodes[walls[n, end]] = 0
+    shape = (lattice.labels.shape[2], lattice.labels.shape[1])
+    junction_nodes(found.keys, shape, found.crossings, place, nodes)
+    apex: int = found.crossings + find_key(found.keys, 8 * place + APEX)
     return apex
-
-
-@numba.njit(cache=True)
-def _find(keys: Ints, key: int) -> int:
-    """Where ``key`` is among ascending ``keys``."""
-    low: int = 0
-    high = len(keys) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low

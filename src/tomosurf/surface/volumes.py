@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from tomosurf.surface.columns import Grid, number_of
 from tomosurf.surface.contours import Links, onward_side
-from tomosurf.surface.crossings import Crossings
 from tomosurf.surface.fractions import CLEARANCE
-from tomosurf.surface.triangulate import triangulate
+from tomosurf.surface.triangulate import Triangulation
 
 ROUNDS = 6
 """Newton's steps at most; crossings that reach their edge's end leave the rest to others in the next one."""
@@ -50,7 +49,7 @@ def hold_volumes(
     grid: Grid,
     links: Links,
     affine: NDArray[np.float64],
-    crossings: Crossings,
+    walls: Triangulation,
     fractions: Values,
     held: NDArray[np.bool_],
 ) -> Values:
@@ -64,25 +63,22 @@ def hold_volumes(
         grid: labels, uint8 or uint16, whose outermost layer is background, and all their crossings.
         links: the contours' (:mod:`tomosurf.surface.contours`).
         affine: (4, 4), index to mm.
-        crossings: the same as the grid's.
+        walls: of the grid, at these fractions; the crossings' points move along, the others stay.
 
-    Takes what :func:`triangulate` does, and 60 bytes a crossing.
+    Takes 60 bytes a crossing.
     """
     if not len(fractions):
         return fractions.copy()
-    labels = grid.labels.reshape(crossings.shape, order="F")
-    ends = np.cumsum([len(starts) for starts in crossings.starts])
-    by_axis = (fractions[: ends[0]], fractions[ends[0] : ends[1]], fractions[ends[1] :])
-    surface = triangulate(labels, crossings, by_axis, np.zeros(len(fractions), np.float32))
+    ends = grid.rows[1:, 0]
     matrix = np.asarray(affine, np.float64)[:3, :3]
     finest = float(np.linalg.norm(matrix, axis=0).min())
-    moves = _moves(grid, links, matrix, surface.points)
+    moves = _moves(grid, links, matrix, walls.points)
     moves.reach[held] = 0
-    wanted = _voxels(moves.labels[: ends[0]], crossings.starts[0], labels.shape[0])
+    wanted = _voxels(moves.labels[: ends[0]], grid.starts[: ends[0]], grid.shape[0])
     _rims(grid, held, wanted)
     moved, offsets = fractions.copy(), np.zeros(len(wanted))
     for _ in range(ROUNDS):
-        lacking = wanted - _volumes(surface.points, surface.faces, surface.sides, len(wanted))
+        lacking = wanted - _volumes(walls.points, walls.faces, walls.sides, len(wanted))
         lacking[0] = 0
         if (np.abs(lacking) <= NEAR * wanted).all():
             break
@@ -90,7 +86,7 @@ def hold_volumes(
         onward = np.divide(lacking, free, out=np.zeros(len(wanted)), where=free > 0)
         onward = np.clip(onward, -FARTHEST * finest - offsets, FARTHEST * finest - offsets)
         offsets += onward
-        _move(moves, onward, ends, moved, surface.points)
+        _move(moves, onward, ends, moved, walls.points)
     return moved
 
 

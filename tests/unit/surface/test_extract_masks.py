@@ -53,3 +53,23 @@ def test_a_single_voxel_is_found() -> None:
     mesh = extract(Segmentation(geometry, labels, (segment(300),))).meshes[0]
     assert measure(mesh).closed
     assert np.abs(mesh.vertices - [4, 0, 3]).max() < 1
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_lattice_is_the_box_of_the_segments_whatever_else_the_map_holds(order: str) -> None:
+    from tomosurf.data.segmentation import Segmentation
+    from tomosurf.surface.lattice import lattices_of
+    from tomosurf.testing.segmentations import segment
+
+    labels = np.zeros((20, 19, 18), np.uint8, order=order)  # type: ignore[call-overload]
+    labels[1:5, 2:4, 0:3] = 3
+    labels[6:17, 4:9, 2:18], labels[7:9, 11, 3] = 7, 5
+    geometry = Geometry(labels.shape, np.eye(4))
+    for wanted, low, size in (((3, 5, 7), (1, 2, 0), (16, 10, 18)), ((5, 7), (6, 4, 2), (11, 8, 16))):
+        (lattice,) = lattices_of(Segmentation(geometry, labels, tuple(map(segment, wanted))))
+        assert set(np.unique(lattice.labels)) == {0, *wanted}
+        np.testing.assert_array_equal(lattice.geometry.affine[:3, 3], np.array(low) - 1)
+        inside = np.argwhere(lattice.labels)
+        np.testing.assert_array_equal(inside.min(axis=0), (1, 1, 1))
+        np.testing.assert_array_equal(inside.max(axis=0), size)
+    assert lattices_of(Segmentation(geometry, labels, (segment(4),))) == ()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tomosurf.data.geometry import Geometry
 from tomosurf.surface.crossings import Crossings, find_crossings
-from tomosurf.surface.mask_field import mask_fractions
+from tomosurf.surface.mask_field import mask_walls
 from tomosurf.surface.triangulate import triangulate
 from tomosurf.testing.phantoms import Ball, Capsule, Ellipsoid, Placed, Shape, Torus, rotation_about
 
@@ -48,7 +48,10 @@ def found(labels: NDArray[np.integer], affine: NDArray[np.float64]) -> tuple[Cro
     for axis, starts in enumerate(wider.starts):
         place = np.unravel_index(starts, around.shape, order="F")[axis]
         closing.append((place == 0) | (place == labels.shape[axis]))
-    fractions = mask_fractions(around, affine, wider, np.concatenate(closing))
+    points = mask_walls(around, affine, wider, np.concatenate(closing)).points
+    lower_ends = tuple(np.zeros(len(starts), np.float32) for starts in wider.starts)
+    along = (points[: len(wider)] - places(wider, lower_ends)).sum(axis=1).astype(np.float32)
+    fractions = wider.by_axis(along)
     for along, held in zip(fractions, closing, strict=True):
         assert (along[held] == 0.5).all()
     return find_crossings(labels), tuple(along[~held] for along, held in zip(fractions, closing, strict=True))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tomosurf.data.complex import SurfaceComplex
 from tomosurf.surface.crossings import find_crossings
 from tomosurf.surface.measure import Measurements, measure
-from tomosurf.surface.triangulate import Triangulation, triangulate
+from tomosurf.surface.triangulate import Triangulation, place, triangulate
 from tomosurf.testing.segmentations import segment
 
 
@@ -135,3 +135,18 @@ def test_the_same_bytes_again() -> None:
     first, second = walls_of(noise, seed=3), walls_of(noise, seed=3)
     for name in ("points", "faces", "sides", "pinches"):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_walls_that_are_placed_anew_are_those_of_the_new_places(kind: type[np.integer[Any]]) -> None:
+    labels = np.random.default_rng(5).integers(0, 4, (9, 8, 7)).astype(kind)
+    lattice = np.asfortranarray(np.pad(labels, 1))
+    crossings = find_crossings(lattice)
+    random = np.random.default_rng(6)
+    first, second = (random.uniform(0.01, 0.99, len(crossings)).astype(np.float32) for _ in range(2))
+    values = random.normal(size=len(crossings)).astype(np.float32)
+    moved, wanted = (triangulate(lattice, crossings, crossings.by_axis(a), values) for a in (first, second))
+    assert len(moved.keys) and (moved.points[-len(moved.keys) :] != wanted.points[-len(moved.keys) :]).any()
+    place(moved, lattice, crossings, crossings.by_axis(second))
+    np.testing.assert_array_equal(moved.points, wanted.points)
+    np.testing.assert_array_equal(moved.values, wanted.values)

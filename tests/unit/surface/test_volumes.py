@@ -46,10 +46,7 @@ def volumes(
     labels: NDArray[np.integer], crossings: Crossings, fractions: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """What each label's surface encloses, in voxels."""
-    first = len(crossings.starts[0])
-    second = first + len(crossings.starts[1])
-    by_axis = (fractions[:first], fractions[first:second], fractions[second:])
-    found = triangulate(labels, crossings, by_axis, fractions)
+    found = triangulate(labels, crossings, crossings.by_axis(fractions), fractions)
     a, b, c = (found.points[corner] for corner in found.faces.T)
     parts = np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
     return np.bincount(found.sides[:, 0], parts) - np.bincount(
@@ -68,7 +65,8 @@ def held_volumes(
     none = np.zeros(len(crossings), np.bool_)
     start = half_way(grid) if fractions is None else fractions
     links = contours_of(grid, none)
-    return grid, crossings, hold_volumes(grid, links, np.diag([*spacing, 1.0]), crossings, start, none)
+    walls = triangulate(labels, crossings, crossings.by_axis(start), start)
+    return grid, crossings, hold_volumes(grid, links, np.diag([*spacing, 1.0]), walls, start, none)
 
 
 @pytest.mark.parametrize("start", [0.15, 0.5, 0.85])
