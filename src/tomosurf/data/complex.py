@@ -64,7 +64,9 @@ class SurfaceComplex:
     @property
     def labels(self) -> tuple[int, ...]:
         """The labels that have a surface, background left out."""
-        return tuple(int(label) for label in np.unique(self.sides) if label)
+        seen = np.zeros(np.iinfo(self.sides.dtype).max + 1, bool)
+        seen[self.sides] = True
+        return tuple(int(label) for label in np.flatnonzero(seen) if label)
 
     def mesh(self, segment: Segment) -> SurfaceMesh:
         """The surface of one label, wound outwards, with the vertices that it uses in the complex's order.
@@ -75,17 +77,20 @@ class SurfaceComplex:
         """
         second = self.sides[:, 1] == segment.label
         own = np.flatnonzero((self.sides[:, 0] == segment.label) | second)
-        faces, second = self.faces[own], second[own]
+        faces, second = np.take(self.faces, own, axis=0), second[own]
         faces[second] = faces[second][:, ::-1]
         used = np.zeros(len(self.vertices), bool)
         used[faces] = True
         places = np.cumsum(used, dtype=np.int32) - 1
-        faces = places[faces]
+        faces = np.take(places, faces)
         origins = np.flatnonzero(used)
-        if PINCHED in self.vertex_data:
-            faces, origins = _parted(faces, origins, self.vertex_data[PINCHED][origins] != 0)
+        pinched = (
+            self.vertex_data[PINCHED][origins] != 0 if PINCHED in self.vertex_data else np.zeros(0, bool)
+        )
+        if pinched.any():
+            faces, origins = _parted(faces, origins, pinched)
         data = {name: values[origins] for name, values in self.vertex_data.items() if name != PINCHED}
-        return SurfaceMesh(self.vertices[origins], faces, segment, data)
+        return SurfaceMesh(np.take(self.vertices, origins, axis=0), faces, segment, data)
 
 
 def _parted(

@@ -43,9 +43,12 @@ def _shared_areas(walls: SurfaceComplex) -> list[tuple[int, int, float]]:
     between = walls.sides[:, 1] > 0
     a, b, c = (walls.vertices[corner] for corner in walls.faces[between].T)
     areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    pairs, which = np.unique(walls.sides[between], axis=0, return_inverse=True)
-    sums = np.bincount(which.reshape(-1), areas, len(pairs))
-    return [(int(small), int(large), float(area)) for (large, small), area in zip(pairs, sums, strict=True)]
+    large, small = walls.sides[between].astype(np.uint32).T
+    pairs, which = np.unique(large << 16 | small, return_inverse=True)
+    sums = np.bincount(which, areas, len(pairs))
+    return [
+        (int(pair & 0xFFFF), int(pair >> 16), float(area)) for pair, area in zip(pairs, sums, strict=True)
+    ]
 
 
 def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -> tuple[SurfaceComplex, ...]:
