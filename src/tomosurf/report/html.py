@@ -111,8 +111,10 @@ def number(value: float, decimals: int = 0) -> str:
 
     >>> number(1234567.891, 1).replace(chr(0x202F), "_")
     '1_234_567.9'
+    >>> number(-0.04, 1)  # what rounds to nothing has no sign
+    '0.0'
     """
-    return f"{value:,.{decimals}f}".replace(",", "\u202f")
+    return f"{value:z,.{decimals}f}".replace(",", "\u202f")
 
 
 def told(value: Any) -> str:

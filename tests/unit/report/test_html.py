@@ -141,3 +141,8 @@ def test_it_says_in_so_many_words_whether_slices_were_made_up(tmp_path: Path) ->
     assert "Slices were interpolated. 2 slices of series" in made
     assert "2 interpolated ones besides" in made
     assert "weren't acquired but interpolated (k = 4, 9" in made
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert number(-0.04, 1) == number(0.04, 1) == "0.0"
+    assert number(-1234.56, 1) == "-1\u202f234.6"
