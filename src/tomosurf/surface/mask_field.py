@@ -132,19 +132,21 @@ def _thin(
 ) -> Values:
     """How far a crossing's middle is moved away from a voxel that is alone along two or three axes."""
     moved = np.empty(len(starts), np.float32)
-    up = (1, shape[0], shape[0] * shape[1])[axis]
+    ni, nj, _ = shape
+    i, j, k = int(axis == 0), int(axis == 1), int(axis == 2)
     for c in numba.prange(len(starts)):
-        below = half_widths[_alone(flat, starts[c], shape)]
-        moved[c] = below - half_widths[_alone(flat, starts[c] + up, shape)]
+        row = starts[c] // ni
+        lower = (starts[c] - row * ni, row % nj, row // nj)
+        upper = (lower[0] + i, lower[1] + j, lower[2] + k)
+        moved[c] = half_widths[_alone(flat, lower, shape)] - half_widths[_alone(flat, upper, shape)]
     return moved
 
 
 @numba.njit(cache=True)
-def _alone(flat: NDArray[np.integer[Any]], p: int, shape: tuple[int, int, int]) -> int:
+def _alone(flat: NDArray[np.integer[Any]], index: tuple[int, int, int], shape: tuple[int, int, int]) -> int:
     """Along how many axes both neighbours of a voxel within the lattice carry other labels than it."""
-    ni, nj, _ = shape
-    index = (p % ni, (p // ni) % nj, p // (ni * nj))
-    strides = (1, ni, ni * nj)
+    strides = (1, shape[0], shape[0] * shape[1])
+    p = index[0] + strides[1] * index[1] + strides[2] * index[2]
     axes = 0
     for axis in range(3):
         if 0 < index[axis] < shape[axis] - 1:
@@ -202,31 +204,35 @@ def _blend(grid: Grid, said: _Said) -> Values:
         p = starts[c]
         q = p + strides[int(c >= second) + int(c >= third)]
         own = OWN * said.weights[c]
-        below, total = _depth(grid, said, p, flat[q])
+        below, total = _depth(grid, said, p, flat[q], np.int64(c))
         below = (below + own * said.depths[c] * said.fractions[c]) / (total + own)
-        above, total = _depth(grid, said, q, flat[p])
+        above, total = _depth(grid, said, q, flat[p], np.int64(c))
         above = (above + own * said.depths[c] * (1 - said.fractions[c])) / (total + own)
         blended[c] = min(max(below / (below + above), clearance), 1 - clearance)
     return blended
 
 
 @numba.njit(cache=True)
-def _depth(grid: Grid, said: _Said, p: int, other: int) -> tuple[np.float32, np.float32]:
-    """Weighted sum of the depths of voxel ``p`` below its wall to ``other``, and the sum of the weights."""
+def _depth(grid: Grid, said: _Said, p: int, other: int, known: int) -> tuple[np.float32, np.float32]:
+    """Weighted sum of the depths of voxel ``p`` below its wall to ``other``, and the sum of the weights.
+
+    ``known`` is one of the crossings around the voxel: the others are looked for.
+    """
     flat, shape, rows = grid.labels, grid.shape, grid.rows
     strides = (1, shape[0], shape[0] * shape[1])
     index = (p % shape[0], (p // shape[0]) % shape[1], p // strides[2])
+    start, own = grid.starts[known], int(known >= rows[1, 0]) + int(known >= rows[2, 0])
     depth, total = np.float32(0), np.float32(0)
     for axis in range(3):
         stride = strides[axis]
         # ahead and behind are added first, so that turning the axis round changes no digit
         ahead = behind = ahead_weight = behind_weight = np.float32(0)
         if index[axis] + 1 < shape[axis] and flat[p + stride] == other:
-            c = number_of(grid, rows[axis], p)
+            c = known if axis == own and p == start else number_of(grid, rows[axis], p)
             ahead_weight = said.weights[c]
             ahead = ahead_weight * said.depths[c] * said.fractions[c]
         if index[axis] > 0 and flat[p - stride] == other:
-            c = number_of(grid, rows[axis], p - stride)
+            c = known if axis == own and p != start else number_of(grid, rows[axis], p - stride)
             behind_weight = said.weights[c]
             behind = behind_weight * said.depths[c] * (1 - said.fractions[c])
         depth += ahead + behind
