@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -291,3 +292,18 @@ def test_deidentify_says_what_it_wrote_and_what_not(small_ct, tmp_path, capsys):
     assert main(arguments) == 2  # the output isn't empty any more
     (tmp_path / "none").mkdir()
     assert main(["deidentify", str(tmp_path / "none"), "-o", str(tmp_path / "out2")]) == 3
+
+
+@pytest.mark.parametrize(("given", "then"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_sleep_unless_somebody_says_otherwise(monkeypatch, capsys, given, then):
+    from tomosurf.cli import entry
+
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr("sys.argv", ["tomosurf", "protocols"])
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    assert ended.value.code == 0
+    assert os.environ["OMP_WAIT_POLICY"] == then
+    capsys.readouterr()
