@@ -69,8 +69,8 @@ def _failed(error: BaseException, code: int, debug: bool) -> int:
 def entry() -> None:
     """The console script. Leaves through ``os._exit`` when standard output was closed early (a pager).
 
-    OpenMP's threads are asked to sleep while they wait, before anything loads it: torch's and Numba's would otherwise
-    spin on each other's processors. A setting from outside stays.
+    OpenMP's threads are asked to sleep while they wait, before anything loads it: torch's and Numba's would
+    otherwise spin on each other's processors. A setting from outside stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
