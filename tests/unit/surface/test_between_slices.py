@@ -227,3 +227,21 @@ def test_the_same_bytes_again() -> None:
     for first, second in zip(one.meshes, two.meshes, strict=True):
         assert first.vertices.tobytes() == second.vertices.tobytes()
         assert first.faces.tobytes() == second.faces.tobytes()
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_pieces_are_as_many_as_their_voxels_make(seed: int) -> None:
+    """Pieces and cavities of a ragged field: none grow together between slices, and none part."""
+    field = np.random.default_rng(seed).integers(-4, 4, (9, 8, 6)).astype(np.float32) + np.float32(0.5)
+    values = np.pad(field, 1, constant_values=np.float32(-1.5))
+    labels = (values > 0).astype(np.uint8)
+    even, uneven = (
+        measure(extract(Segmentation(grid, labels, (segment(),), {1: Margin(grid, values)})).meshes[0])
+        for grid in (
+            Geometry(values.shape, np.diag([1.0, 1.0, 1.0, 1.0])),
+            Geometry(values.shape, np.diag([1.0, 1.0, 3.0, 1.0])),
+        )
+    )
+    assert uneven.components == even.components
+    assert uneven.closed and uneven.manifold
