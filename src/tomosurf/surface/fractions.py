@@ -128,25 +128,27 @@ def _at(field: _Field, place: Steps) -> float:
 @numba.njit(cache=True)
 def _slope(field: _Field, lower: Steps, upper: Steps) -> float:
     """Length of the margin's gradient in the middle of an edge, per mm."""
-    steps = np.zeros(3)
-    ends = field.values.shape
-    for axis in range(3):
-        for place in (lower, upper):
-            before = [place[0] - field.start[0], place[1] - field.start[1], place[2] - field.start[2]]
-            for other in range(3):
-                before[other] = min(max(before[other], 0), ends[other] - 1)
-            after = before.copy()
-            before[axis] = max(before[axis] - 1, 0)
-            after[axis] = min(after[axis] + 1, ends[axis] - 1)
-            if after[axis] > before[axis]:
-                change = (
-                    field.values[after[0], after[1], after[2]] - field.values[before[0], before[1], before[2]]
-                )
-                steps[axis] += change / (after[axis] - before[axis]) / 2
+    at_lower, at_upper = _steps(field, lower), _steps(field, upper)
+    i, j, k = at_lower[0] + at_upper[0], at_lower[1] + at_upper[1], at_lower[2] + at_upper[2]
     total = 0.0
     for along in range(3):
-        part = 0.0
-        for axis in range(3):
-            part += steps[axis] * field.inverse[axis, along]
+        part = i * field.inverse[0, along] + j * field.inverse[1, along] + k * field.inverse[2, along]
         total += part * part
     return math.sqrt(total)
+
+
+@numba.njit(cache=True)
+def _steps(field: _Field, place: Steps) -> tuple[float, float, float]:
+    """Half the margin's change per voxel along each axis at the node of it that is nearest to a lattice point."""
+    values = field.values
+    ni, nj, nk = values.shape
+    i = min(max(place[0] - field.start[0], 0), ni - 1)
+    j = min(max(place[1] - field.start[1], 0), nj - 1)
+    k = min(max(place[2] - field.start[2], 0), nk - 1)
+    before, after = max(i - 1, 0), min(i + 1, ni - 1)
+    along_i = (values[after, j, k] - values[before, j, k]) / max(after - before, 1) / 2
+    before, after = max(j - 1, 0), min(j + 1, nj - 1)
+    along_j = (values[i, after, k] - values[i, before, k]) / max(after - before, 1) / 2
+    before, after = max(k - 1, 0), min(k + 1, nk - 1)
+    along_k = (values[i, j, after] - values[i, j, before]) / max(after - before, 1) / 2
+    return along_i, along_j, along_k
