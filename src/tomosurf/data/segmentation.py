@@ -51,8 +51,7 @@ class Margin:
     """A signed field for one segment: above zero inside, zero at its boundary, at sub-voxel precision.
 
     ``geometry`` is the grid of ``values`` (float32, (ni, nj, nk)): the segment's box with at least one voxel
-    around it unless the image ends there, on the segmenter's own grid, coarser or finer than the volume's. Along
-    thick slices two voxels around it make a truer surface than one.
+    around it unless the image ends there, on the segmenter's own grid, coarser or finer than the volume's.
     """
 
     geometry: Geometry

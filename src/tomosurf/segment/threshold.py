@@ -116,9 +116,7 @@ def _find(volume: Volume, spec: ThresholdSegment, body: NDArray[np.bool_] | None
         level, clipped = halfway_level(volume, mask, level, spec.side)
     level = _between_voxel_values(volume, level)
     mask = _connected(volume, spec, level, body)
-    box = components.bounding_box(
-        mask, border=2
-    )  # what lies beyond tells how a margin bends between thick slices
+    box = components.bounding_box(mask)
     return _Found(box, mask[box], level, clipped)
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from tomosurf.data.budget import Distances, ErrorBudget, ErrorStep
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
-from tomosurf.data.segmentation import Margin, Segmentation
-from tomosurf.surface.between_slices import refined_margin, thick_axis
+from tomosurf.data.segmentation import Segmentation
 from tomosurf.surface.distance import two_sided
 from tomosurf.surface.lattice_bound import errors_in_field, errors_in_mask
 from tomosurf.surface.measure import measure
@@ -29,8 +28,7 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     """How far a fresh surface is from the boundary that its segmentation describes, and what that can't know.
 
     With a margin: the distance of every vertex and every triangle's middle from the margin's zero level, and how
-    far interpolation between voxels can be wrong there: what lies between thick slices is no better known for the
-    margin being refined there. Without: the distance from the faces between voxels
+    far interpolation between voxels can be wrong there. Without: the distance from the faces between voxels
     where the mask changes, and what lattice edges leave open. Mean and 95th percentile weigh by area; the flat
     patch where the image ends stands for no boundary and doesn't count.
     """
@@ -45,21 +43,9 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     padded = np.pad(field, 1, mode="edge") if evaluate is errors_in_mask else _closed(field)
     places = geometry.to_index(points) + 1
     found = evaluate(places, padded, np.ascontiguousarray(geometry.affine[:3, :3]))
-    if evaluate is errors_in_field and margin is not None and thick_axis(geometry) is not None:
-        found = _from_refined(points, refined_margin(margin), found)
     known = np.isfinite(found).all(axis=1, keepdims=True)  # elsewhere no change of side lies near
     found = np.where(known, found, _voxel(geometry))
     return ErrorBudget((ErrorStep("surface", _spread(found[:, 0], weights)),), _spread(found[:, 1], weights))
-
-
-def _from_refined(
-    points: NDArray[np.float64], margin: Margin, found: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Both errors with the first one taken from a refined margin, their sum as the slices alone bound it."""
-    affine = np.ascontiguousarray(margin.geometry.affine[:3, :3])
-    refined = errors_in_field(margin.geometry.to_index(points) + 1, _closed(margin.values), affine)
-    near = np.where(np.isfinite(refined[:, 0]), refined[:, 0], found[:, 0])
-    return np.column_stack([near, np.maximum(found.sum(axis=1) - near, 0.0)])
 
 
 def step_between(step: str, before: SurfaceMesh, after: SurfaceMesh) -> ErrorStep:

@@ -12,9 +12,8 @@ from tomosurf.data.complex import SurfaceComplex
 from tomosurf.data.mesh import Scene
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.progress import Progress, silent
-from tomosurf.surface.between_slices import PARTS, refined_lattice, thick_axis
 from tomosurf.surface.crossings import Crossings, find_crossings
-from tomosurf.surface.fractions import CLEARANCE, pulls_of
+from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, lattices_of
 from tomosurf.surface.mask_field import mask_walls
 from tomosurf.surface.triangulate import Triangulation, triangulate
@@ -63,10 +62,7 @@ def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -
     image the surface closes on the outer face of the border voxels (those of the margin's grid), and ``fov_cut``
     (uint8) is 1 there. ``slope`` (float32) is the margin's change per mm across the wall, NaN where unknown.
 
-    Between thick slices margins go on as monotone cubics: :func:`~tomosurf.surface.between_slices.refined_lattice`.
-
-    Memory beside the segmentation: a label volume cropped to what is labelled, and about 150 bytes a triangle; for
-    thick slices three label volumes and three times the margins.
+    Memory beside the segmentation: a label volume cropped to what is labelled, and about 150 bytes a triangle.
 
     Raises:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
@@ -81,9 +77,8 @@ def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -
     return tuple(complexes)
 
 
-def _walls(acquired: Lattice) -> SurfaceComplex:
-    """The complex of one lattice, refined between thick slices."""
-    lattice = refined_lattice(acquired)
+def _walls(lattice: Lattice) -> SurfaceComplex:
+    """The complex of one lattice."""
     crossings = find_crossings(lattice.labels)
     closing = _closing(crossings, lattice)
     if lattice.margins:
@@ -91,11 +86,7 @@ def _walls(acquired: Lattice) -> SurfaceComplex:
         along, slope = pulls.fractions(), pulls.slope
         closing |= np.isnan(pulls.lower + pulls.upper)
         along[closing] = 0.5
-        by_axis = crossings.by_axis(along)
-        if lattice is not acquired and (axis := thick_axis(acquired.geometry)) is not None:
-            least = np.float32(PARTS * CLEARANCE)  # as far from a slice in mm as before its step was split
-            np.clip(by_axis[axis], least, 1 - least, out=by_axis[axis])
-        found = triangulate(lattice.labels, crossings, by_axis, slope)
+        found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
     else:
         found = mask_walls(lattice.labels, lattice.geometry.affine, crossings, closing)
     cut = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
