@@ -29,7 +29,7 @@ class Surfaces:
 def surfaces_of_labels(
     segmentation: Segmentation, progress: Progress = silent, face: FacePolicy = "refuse"
 ) -> Surfaces:
-    """The same without clean-up, for a label map as it is, anyone's included."""
+    """Surfaces of a label map as it is, without clean-up, with errors, losses and faces."""
     from tomosurf.refine.face import guard_faces
     from tomosurf.surface.error import with_errors
     from tomosurf.surface.extract import extract

@@ -122,19 +122,18 @@ class Trainer:
         for fold in (fold for fold in range(self.config.folds) if fold not in unseen):
             apart = tuple(sorted((*unseen, fold)))
             teacher = self._trained(f"network{_name(apart)}", teaching, self._without(apart), apart)
-            own = self._of(fold)
+            own = self._of((fold,))
             said.update(zip(own.names, answers(teacher, own, axis), strict=True))
         return cases.taught([said[case] for case in cases.names], distillation.weight)
 
-    def _of(self, fold: int) -> CaseStack:
-        return self.cases.only(name for name, own in self.folds.items() if own == fold)
+    def _of(self, folds: tuple[int, ...]) -> CaseStack:
+        return self.cases.only(name for name, fold in self.folds.items() if fold in folds)
 
     def _without(self, unseen: tuple[int, ...]) -> CaseStack:
-        return self.cases.only(name for name, fold in self.folds.items() if fold not in unseen)
+        return self._of(tuple(fold for fold in range(self.config.folds) if fold not in unseen))
 
     def _trained(self, name: str, config: TrainingConfig, cases: CaseStack, unseen: tuple[int, ...]) -> Any:
-        watched = self.cases.only(case for case, fold in self.folds.items() if fold in unseen)
-        run = Run(config, cases, watched, self.out / "networks" / name, self.ranks)
+        run = Run(config, cases, self._of(unseen), self.out / "networks" / name, self.ranks)
         network, self.curves[name] = fit(run, lambda _, done: self.progress(name, done))
         if self.ranks.writes:
             with whole_file(self.out / "curves.svg") as partial:
