@@ -16,6 +16,7 @@ from tomosurf.surface.crossings import Crossings, find_crossings
 from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, lattices_of
 from tomosurf.surface.mask_field import mask_walls
+from tomosurf.surface.threads import threads_for
 from tomosurf.surface.triangulate import Triangulation, triangulate
 
 
@@ -81,14 +82,15 @@ def _walls(lattice: Lattice) -> SurfaceComplex:
     """The complex of one lattice."""
     crossings = find_crossings(lattice.labels)
     closing = _closing(crossings, lattice)
-    if lattice.margins:
-        pulls = pulls_of(lattice, crossings)
-        along, slope = pulls.fractions(), pulls.slope
-        closing |= np.isnan(pulls.lower + pulls.upper)
-        along[closing] = 0.5
-        found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
-    else:
-        found = mask_walls(lattice.labels, lattice.geometry.affine, crossings, closing)
+    with threads_for(len(crossings)):
+        if lattice.margins:
+            pulls = pulls_of(lattice, crossings)
+            along, slope = pulls.fractions(), pulls.slope
+            closing |= np.isnan(pulls.lower + pulls.upper)
+            along[closing] = 0.5
+            found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
+        else:
+            found = mask_walls(lattice.labels, lattice.geometry.affine, crossings, closing)
     cut = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
     cut[: len(crossings)] |= closing
     return _placed(found, cut, lattice)

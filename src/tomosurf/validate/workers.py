@@ -21,7 +21,9 @@ THREADS = (
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "NUMBA_NUM_THREADS",
 )
+"""What libraries of ours take their number of threads from."""
 
 
 def score_in_workers(plan: Plan, output: Path, plan_file: Path) -> Iterator[tuple[int, Record, bool]]:
@@ -55,7 +57,7 @@ def score_in_workers(plan: Plan, output: Path, plan_file: Path) -> Iterator[tupl
 
 def _start(plan: Plan, output: Path, plan_file: Path, place: int) -> subprocess.Popen[str]:
     share = str(max(1, (os.cpu_count() or 1) // plan.options.workers))
-    environment = {**os.environ, **dict.fromkeys(THREADS, share)}
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, **dict.fromkeys(THREADS, share)}
     if plan.model_sha256 and plan.options.device != "cpu":
         devices = _devices()
         if devices:

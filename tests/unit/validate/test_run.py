@@ -176,6 +176,23 @@ def test_a_worker_that_dies_is_told_and_what_was_finished_is_kept(tmp_path):
     assert validate(data, str(predicted), out).reused >= 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_workers_share_the_cores_and_no_waiting_thread_spins(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    data, predicted = many(tmp_path)
+    open_output(tmp_path / "out")
+    plan = make_plan(data, str(predicted), ValidateOptions(workers=2))
+    results = score_in_workers(plan, tmp_path / "out", save_plan(plan, tmp_path / "out"))
+    next(results)
+    share = max(1, (os.cpu_count() or 1) // 2)
+    for child in workers_of_this_process():
+        given = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        assert f"NUMBA_NUM_THREADS={share}".encode() in given
+        assert f"OMP_NUM_THREADS={share}".encode() in given
+        assert b"OMP_WAIT_POLICY=passive" in given
+    results.close()
+
+
 @pytest.mark.parametrize("far", [True, False])
 def test_an_image_and_labels_that_dont_share_a_grid_are_told_not_scored(data, shifted, tmp_path, far):
     geometry = grid(1)
