@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from tomosurf.data.budget import Distances, ErrorBudget, ErrorStep
 from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import Scene, SurfaceMesh
-from tomosurf.data.segmentation import Segmentation
+from tomosurf.data.segmentation import Margin, Segmentation
+from tomosurf.surface.between_slices import NONE, slice_order, thick_axis
 from tomosurf.surface.distance import two_sided
 from tomosurf.surface.lattice_bound import errors_in_field, errors_in_mask
-from tomosurf.surface.measure import measure
+from tomosurf.surface.measure import volume_of
+
+TOGETHER = 1 << 19
+"""Points that are looked at together: bounds what they take besides."""
 
 
 def with_errors(scene: Scene, segmentation: Segmentation) -> Scene:
@@ -28,38 +32,51 @@ def budget_of(mesh: SurfaceMesh, segmentation: Segmentation) -> ErrorBudget:
     """How far a fresh surface is from the boundary that its segmentation describes, and what that can't know.
 
     With a margin: the distance of every vertex and every triangle's middle from the margin's zero level, and how
-    far interpolation between voxels can be wrong there. Without: the distance from the faces between voxels
-    where the mask changes, and what lattice edges leave open. Mean and 95th percentile weigh by area; the flat
-    patch where the image ends stands for no boundary and doesn't count.
+    far interpolation between voxels can be wrong there, which is no less for being curved. Without: the distance
+    from the faces between voxels where the mask changes, and what lattice edges leave open. Mean and 95th
+    percentile weigh by area; the flat patch where the image ends stands for no boundary and doesn't count.
     """
     margin = segmentation.margins.get(mesh.segment.label)
     points, weights = _points(mesh)
     if margin is not None and margin.values.max() > 0:
-        field, geometry = np.asarray(margin.values), margin.geometry
-        evaluate = errors_in_field
+        geometry = margin.geometry
+        found = _errors_in(margin, points)
     else:
-        field, geometry = _mask(segmentation, mesh.segment.label, points)
-        evaluate = errors_in_mask
-    padded = np.pad(field, 1, mode="edge") if evaluate is errors_in_mask else _closed(field)
-    places = geometry.to_index(points) + 1
-    found = evaluate(places, padded, np.ascontiguousarray(geometry.affine[:3, :3]))
+        inside, geometry = _mask(segmentation, mesh.segment.label, points)
+        affine = np.ascontiguousarray(geometry.affine[:3, :3])
+        found = errors_in_mask(geometry.to_index(points) + 1, np.pad(inside, 1, mode="edge"), affine)
     known = np.isfinite(found).all(axis=1, keepdims=True)  # elsewhere no change of side lies near
     found = np.where(known, found, _voxel(geometry))
     return ErrorBudget((ErrorStep("surface", _spread(found[:, 0], weights)),), _spread(found[:, 1], weights))
 
 
+def _errors_in(margin: Margin, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Both errors at points in mm; along a thick axis the margin is curved as the walls are."""
+    axis = thick_axis(margin.geometry)
+    order = slice_order(axis)
+    affine = np.ascontiguousarray(margin.geometry.affine[:3, order])
+    field = _closed(np.asarray(margin.values)).transpose(order)
+    found = np.empty((len(points), 2))
+    for start in range(0, len(points), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        places = np.ascontiguousarray(margin.geometry.to_index(points[some])[:, order] + 1)
+        found[some] = errors_in_field(places, field, affine, axis != NONE)
+    return found
+
+
 def step_between(step: str, before: SurfaceMesh, after: SurfaceMesh) -> ErrorStep:
     """What a step did to one structure's surface: distances both ways, and the change of its volume."""
     distances = two_sided((before.vertices, before.faces), (after.vertices, after.faces))
-    change = measure(after).volume_mm3 - measure(before).volume_mm3
+    change = volume_of(after) - volume_of(before)
     return ErrorStep(step, distances, change)
 
 
 def rounding_step(mesh: SurfaceMesh) -> ErrorStep:
     """What a file's float32 coordinates do: no point of a triangle moves farther than the worst of its corners."""
     rounded = mesh.vertices.astype(np.float32).astype(np.float64)
-    moved = np.linalg.norm(rounded - mesh.vertices, axis=1)[mesh.faces].max(axis=1)
-    change = measure(SurfaceMesh(rounded, mesh.faces, mesh.segment)).volume_mm3 - measure(mesh).volume_mm3
+    moved = np.linalg.norm(rounded - mesh.vertices, axis=1)
+    moved = np.maximum(np.maximum(*(moved[mesh.faces[:, n]] for n in (0, 1))), moved[mesh.faces[:, 2]])
+    change = volume_of(SurfaceMesh(rounded, mesh.faces, mesh.segment)) - volume_of(mesh)
     return ErrorStep("rounding", _spread(moved, _areas(mesh)), change)
 
 
@@ -70,16 +87,20 @@ def _points(mesh: SurfaceMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]
     counted = np.flatnonzero(~cut[mesh.faces].any(axis=1))
     if not len(counted):
         counted = np.arange(len(mesh.faces))
-    corners, faces = mesh.vertices[mesh.faces[counted]], mesh.faces[counted]
+    faces = mesh.faces[counted]
     used = np.unique(faces)
     around = np.bincount(faces.reshape(-1), np.repeat(areas[counted], 3), len(mesh.vertices))[used]
-    points = np.concatenate([corners.mean(axis=1), mesh.vertices[used]])
+    middles = sum(mesh.vertices[faces[:, corner]] for corner in range(3)) / 3
+    points = np.concatenate([middles, mesh.vertices[used]])
     return points, np.concatenate([areas[counted], around / 3])
 
 
 def _areas(mesh: SurfaceMesh) -> NDArray[np.float64]:
-    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
-    areas: NDArray[np.float64] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    areas = np.empty(len(mesh.faces))
+    for start in range(0, len(areas), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        a, b, c = (mesh.vertices[mesh.faces[some, corner]] for corner in range(3))
+        areas[some] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
     return areas
 
 

@@ -13,6 +13,7 @@ from tomosurf.data.mesh import Scene
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.progress import Progress, silent
 from tomosurf.surface.crossings import Crossings, find_crossings
+from tomosurf.surface.curved import curved
 from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, lattices_of
 from tomosurf.surface.mask_field import mask_walls
@@ -89,11 +90,17 @@ def _walls(lattice: Lattice) -> SurfaceComplex:
             closing |= np.isnan(pulls.lower + pulls.upper)
             along[closing] = 0.5
             found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
+            found = curved(found, lattice, crossings, _at_end(found, closing, lattice))
         else:
             found = mask_walls(lattice.labels, lattice.geometry.affine, crossings, closing)
-    cut = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
-    cut[: len(crossings)] |= closing
-    return _placed(found, cut, lattice)
+    return _placed(found, _at_end(found, closing, lattice), lattice)
+
+
+def _at_end(found: Triangulation, closing: NDArray[np.bool_], lattice: Lattice) -> NDArray[np.bool_]:
+    """Which points lie where the image ends, or where a margin does."""
+    cut: NDArray[np.bool_] = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
+    cut[: len(closing)] |= closing
+    return cut
 
 
 def _closing(crossings: Crossings, lattice: Lattice) -> NDArray[np.bool_]:

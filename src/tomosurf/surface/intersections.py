@@ -29,16 +29,23 @@ def self_intersections(vertices: NDArray[np.float64], faces: NDArray[np.int32]) 
     Touching counts, and so do triangles with the same three corners. The answer is exact for the vertices as they
     are; rounding them (in a file) can change it.
     """
+    pairs = suspects(vertices, faces, np.ones(len(faces), bool))
+    exact = [sorted(pair) for pair in pairs.tolist() if _meet(vertices, faces[pair[0]], faces[pair[1]])]
+    return np.array(sorted(exact), np.int64).reshape(-1, 2)
+
+
+def suspects(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], looked_at: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Pairs (n, 2) of triangles, one of them or both ``looked_at``, that floating-point numbers can't tell apart.
+
+    All that meet are among them, and few others.
+    """
     if len(faces) < 2:
         return np.empty((0, 2), np.int64)
     tree = tree_of(vertices, faces)
-    pairs = _suspects(tree, faces[tree.order])
-    exact = [
-        sorted((int(tree.order[a]), int(tree.order[b])))
-        for a, b in pairs
-        if _meet(vertices, faces[tree.order[a]], faces[tree.order[b]])
-    ]
-    return np.array(sorted(exact), np.int64).reshape(-1, 2)
+    found: NDArray[np.int64] = tree.order[_suspects(tree, faces[tree.order], looked_at[tree.order])]
+    return found
 
 
 def _meet(vertices: NDArray[np.float64], one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
@@ -96,19 +103,21 @@ def _parted(one: list[Point], other: list[Point]) -> bool:
 
 
 @numba.njit(cache=True)
-def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
+def _suspects(tree: Tree, faces: NDArray[np.int32], looked_at: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Pairs of places in the tree that floating-point numbers can't tell apart."""
     found = np.empty((1024, 2), np.int64)
     size = 0
     leaves = (len(tree.boxes) + 1) // 2
     count = len(faces)
-    last = _last(leaves, count)
+    last = _last(leaves, looked_at)
     nodes = np.empty(DEPTH, np.int64)
     box = np.empty(6)
     room = np.empty(
         (3, 3, 3)
     )  # for what is made of every pair: an array of its own would cost more than the rest
     for n in range(count):
+        if not looked_at[n]:
+            continue
         _box_of(tree.corners, n, box)
         nodes[0], top = 0, 1
         while top:
@@ -121,7 +130,9 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
                 top += 2
                 continue
             leaf = node - leaves + 1
-            for m in range(max(leaf * count // leaves, n + 1), (leaf + 1) * count // leaves):
+            for m in range(leaf * count // leaves, (leaf + 1) * count // leaves):
+                if m == n or (m < n and looked_at[m]):  # m has looked for n
+                    continue
                 if _beside(tree.corners, m, box) or _clear(tree.corners, faces, n, m, room):
                     continue
                 if size == len(found):
@@ -132,11 +143,16 @@ def _suspects(tree: Tree, faces: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 @numba.njit(cache=True)
-def _last(leaves: int, count: int) -> NDArray[np.int64]:
-    """The last triangle under each node: of a pair, only the first one looks for the other."""
+def _last(leaves: int, looked_at: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The last triangle under each node, or the number of all where one isn't looked at: who looks, for whom."""
+    count = len(looked_at)
     last = np.empty(2 * leaves - 1, np.int64)
     for node in range(2 * leaves - 2, -1, -1):
-        last[node] = (node - leaves + 2) * count // leaves - 1 if node >= leaves - 1 else last[2 * node + 2]
+        if node < leaves - 1:
+            last[node] = max(last[2 * node + 1], last[2 * node + 2])
+            continue
+        first, end = (node - leaves + 1) * count // leaves, (node - leaves + 2) * count // leaves
+        last[node] = end - 1 if looked_at[first:end].all() else count
     return last
 
 

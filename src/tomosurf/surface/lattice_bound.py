@@ -8,28 +8,47 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.surface.between_slices import between
+
 Field = NDArray[np.float32]
 Matrix = NDArray[np.float64]
+Row = NDArray[np.float64]
 REACH = 2
 """Voxels around a point within which a change from inside to outside is looked for."""
+NEAR = 0.25
+"""Spacings of the finest axis up to which the way along a field's slope is the only one that is tried."""
+BLOCK = 4096
+"""Points that one thread takes at a time."""
 STRIDE = 0.125
 """Voxels between looks along a field's slope for its zero level."""
 
 
-@numba.njit(cache=True)
-def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
+@numba.njit(parallel=True, cache=True)
+def errors_in_field(points: Matrix, field: Field, affine: Matrix, curved: bool) -> Matrix:
     """For points (n, 3) in index coordinates: (n, 2) mm from the field's zero level, and what the field can't know.
 
     ``field`` is above zero inside and padded with what is outside; ``affine`` (3, 3) takes index steps to mm. The
-    first number is the way along the field's slope, interpolated between eight voxels, to where it is zero. The
-    second bounds how far interpolation can be wrong: in a field that bends once between voxels by a quarter of the
-    sum of second differences at both ends, along each axis; a smooth one is wrong by a quarter of that. Where a
-    slope is too flat for that, the lattice's edges that change sides bound the sum of both
-    (:func:`errors_in_mask`).
+    first number is the way along the field's slope, or where that is long along an axis, to where it is zero:
+    interpolated between eight voxels, and if ``curved`` along the first axis by cubics
+    (:mod:`tomosurf.surface.between_slices`). The second, together with the first, bounds how far the boundary can
+    be: straight lines are wrong, in a field that bends once between voxels, by a quarter of the sum of second
+    differences at both ends, along each axis; in a smooth one by a quarter of that. Where a slope is too flat for
+    that, the lattice's edges that change sides bound the sum of both (:func:`errors_in_mask`).
     """
-    found = errors_in_mask(points, field, affine)
+    found = np.empty((len(points), 2))
+    for block in numba.prange((len(points) + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        found[part] = errors_in_mask(points[part], field, affine)
+        _in_field(points[part], field, affine, curved, found[part])
+    return found
+
+
+@numba.njit(cache=True)
+def _in_field(points: Matrix, field: Field, affine: Matrix, curved: bool, found: Matrix) -> None:
+    """:func:`errors_in_field` in place of what the mask alone says."""
     steps = np.linalg.inv(affine)
     gradient = np.empty(3)
+    near = NEAR * math.sqrt((affine * affine).sum(axis=0).min())
     for n in range(len(points)):
         value, bend = _value(field, points[n], gradient)
         slope = 0.0
@@ -41,13 +60,29 @@ def errors_in_field(points: Matrix, field: Field, affine: Matrix) -> Matrix:
         slope = math.sqrt(slope)
         if slope > 0 and (abs(value) + bend) / slope < found[n, 0] + found[n, 1]:
             found[n, 0], found[n, 1] = abs(value) / slope, bend / slope
-        to_zero = 0.0
-        if value != 0:
-            to_zero = _to_crossing(field, affine, points[n])
-            if slope > 0:
-                to_zero = min(to_zero, _to_zero(field, affine, points[n], gradient, value))
-        _keep_the_sum(found[n], to_zero)
-    return found  # type: ignore[no-any-return]
+        if curved:
+            value = _interpolated(field, points[n], True)
+        _keep_the_sum(found[n], _to_level(field, affine, (points[n], gradient), value, near, curved))
+
+
+@numba.njit(cache=True)
+def _to_level(
+    field: Field, affine: Matrix, from_: tuple[Row, Row], value: float, near: float, curved: bool
+) -> float:
+    """The shortest way in mm to the zero level that is found, from a point at which the field is ``value``."""
+    if value == 0:
+        return 0.0
+    point, gradient = from_
+    best = _to_crossing(field, affine, point, curved)
+    if gradient.any():
+        best = min(best, _to_zero(field, affine, from_, value, curved))
+    if best > near:  # a slope of parts that cancel each other leads past the level
+        along = np.zeros(3)
+        for axis in range(3):
+            along[:] = 0.0
+            along[axis] = 1.0
+            best = min(best, _to_zero(field, affine, (point, along), value, curved))
+    return best  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True)
@@ -59,7 +94,7 @@ def _keep_the_sum(found: NDArray[np.float64], distance: float) -> None:
 
 
 @numba.njit(cache=True)
-def _to_crossing(field: Field, affine: Matrix, point: NDArray[np.float64]) -> float:
+def _to_crossing(field: Field, affine: Matrix, point: NDArray[np.float64], curved: bool) -> float:
     """How far in mm a point is from the nearest edge of its own voxel on which the field is zero; or infinity.
 
     Such a place lies on the zero level, so that the level is no farther, also where slopes say nothing.
@@ -82,6 +117,8 @@ def _to_crossing(field: Field, affine: Matrix, point: NDArray[np.float64]) -> fl
         if (lower > 0) == (upper > 0):
             continue
         part = lower / (lower - upper)
+        if curved and axis == 0:
+            part = _root(field, i, j, k)
         x = point[0] - i - (part if axis == 0 else 0.0)
         y = point[1] - j - (part if axis == 1 else 0.0)
         z = point[2] - k - (part if axis == 2 else 0.0)
@@ -90,45 +127,65 @@ def _to_crossing(field: Field, affine: Matrix, point: NDArray[np.float64]) -> fl
 
 
 @numba.njit(cache=True)
-def _to_zero(
-    field: Field, affine: Matrix, point: NDArray[np.float64], gradient: NDArray[np.float64], value: float
-) -> float:
+def _to_zero(field: Field, affine: Matrix, from_: tuple[Row, Row], value: float, curved: bool) -> float:
     """How far in mm a point is from the zero level along the field's slope, either way; infinity: not within REACH.
 
-    ``gradient`` is the change per voxel at the point; the way goes along it in index coordinates.
+    ``from_`` is the point and the change per voxel there; the way goes along it in index coordinates.
     """
+    point, gradient = from_
     longest = math.sqrt(gradient[0] ** 2 + gradient[1] ** 2 + gradient[2] ** 2)
     best = np.inf
     at = np.empty(3)
-    for sign in (-1.0, 1.0):
-        step = sign * STRIDE / longest
-        for stride in range(1, int(REACH / STRIDE) + 1):
+    for stride in range(1, int(REACH / STRIDE) + 1):
+        for sign in (-1.0, 1.0):
+            step = sign * STRIDE / longest
             for axis in range(3):
                 at[axis] = point[axis] + stride * step * gradient[axis]
-            if (_interpolated(field, at) > 0) == (value > 0):
+            if (_interpolated(field, at, curved) > 0) == (value > 0):
                 continue
             near, far = (stride - 1) * step, stride * step
             for _ in range(12):
                 middle = (near + far) / 2
                 for axis in range(3):
                     at[axis] = point[axis] + middle * gradient[axis]
-                if (_interpolated(field, at) > 0) == (value > 0):
+                if (_interpolated(field, at, curved) > 0) == (value > 0):
                     near = middle
                 else:
                     far = middle
             best = min(best, _length(affine, far * gradient[0], far * gradient[1], far * gradient[2]))
+        if best < np.inf:
             break
     return best
 
 
 @numba.njit(cache=True)
-def _interpolated(field: Field, point: NDArray[np.float64]) -> float:
+def _root(field: Field, i: int, j: int, k: int) -> float:
+    """Where in a step after voxel (i, j, k) along the first axis the cubic is zero; its ends are on two sides."""
+    low, high = 0.0, 1.0
+    rising = field[i + 1, j, k] > 0
+    for _ in range(20):
+        middle = (low + high) / 2
+        if (between(field, i, middle, j, k)[0] > 0) == rising:
+            high = middle
+        else:
+            low = middle
+    return (low + high) / 2
+
+
+@numba.njit(cache=True)
+def _interpolated(field: Field, point: Row, curved: bool) -> float:
     """The field between its eight nearest voxels; beyond the outermost ones, as the outermost cell goes on."""
     i = min(max(math.floor(point[0]), 0), field.shape[0] - 2)
     j = min(max(math.floor(point[1]), 0), field.shape[1] - 2)
     k = min(max(math.floor(point[2]), 0), field.shape[2] - 2)
     x, y, z = point[0] - i, point[1] - j, point[2] - k
     value = 0.0
+    if curved and 0 <= x <= 1:
+        for corner in range(4):
+            at_j, at_k = corner & 1, corner >> 1
+            weight = (y if at_j else 1 - y) * (z if at_k else 1 - z)
+            value += weight * between(field, i, x, j + at_j, k + at_k)[0]
+        return value
     for corner in range(8):
         at_i, at_j, at_k = corner & 1, (corner >> 1) & 1, corner >> 2
         weight = (x if at_i else 1 - x) * (y if at_j else 1 - y) * (z if at_k else 1 - z)

@@ -31,11 +31,11 @@ class Tree(NamedTuple):
 
 def tree_of(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Tree:
     """The tree of a mesh with at least one face; triangles are sorted along a Morton curve, ties by number."""
-    middles = vertices[faces].mean(axis=1)
+    middles = (vertices[faces[:, 0]] + vertices[faces[:, 1]] + vertices[faces[:, 2]]) / 3
     low = middles.min(axis=0)
     extent = max(float((middles.max(axis=0) - low).max()), 1e-300)
-    codes = _morton((middles - low) / extent)
-    order = np.argsort(codes, kind="stable")
+    order = np.argsort(_morton((middles - low) / extent), kind="stable")
+    del middles
     corners = np.ascontiguousarray(vertices[faces[order]])
     leaves = 1
     while leaves * LEAF < len(faces):
