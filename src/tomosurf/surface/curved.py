@@ -19,7 +19,7 @@ from tomosurf.surface.between_slices import NONE, sampled, thick_axis
 from tomosurf.surface.crossings import Crossings
 from tomosurf.surface.fractions import CLEARANCE
 from tomosurf.surface.intersections import suspects
-from tomosurf.surface.lattice import Lattice
+from tomosurf.surface.lattice import Lattice, at_end
 from tomosurf.surface.splitting import Edges, inner_edges, split
 from tomosurf.surface.triangulate import Triangulation
 from tomosurf.surface.vectors import normal_of
@@ -77,17 +77,19 @@ class _Metric(NamedTuple):
 
 
 def curved(
-    walls: Triangulation, lattice: Lattice, crossings: Crossings, fixed: NDArray[np.bool_]
+    walls: Triangulation, lattice: Lattice, crossings: Crossings, closing: NDArray[np.bool_]
 ) -> Triangulation:
     """``walls`` of a lattice with margins, curved between its slices; the same where none of its axes is thick.
 
-    ``fixed`` points stay, and so do edges between them and where walls of three labels meet. A split that would let
-    triangles meet isn't made. New points come last.
+    What lies where the image or a margin ends stays (``closing`` crossings, and points beyond), and so do edges at
+    which walls of three labels meet. A split that would fold a triangle, or let two meet, isn't made. New points
+    come last.
     """
     axis = thick_axis(lattice.geometry)
     if axis == NONE:
         return walls
     margins = _Margins(lattice, axis)
+    fixed = at_end(walls.points, closing, lattice)
     points = walls.points.copy()
     _lift(points, margins, crossings, fixed)
     found = Triangulation(points, walls.faces, walls.sides, walls.values, walls.pinches, walls.keys)

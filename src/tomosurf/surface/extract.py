@@ -15,7 +15,7 @@ from tomosurf.progress import Progress, silent
 from tomosurf.surface.crossings import Crossings, find_crossings
 from tomosurf.surface.curved import curved
 from tomosurf.surface.fractions import pulls_of
-from tomosurf.surface.lattice import Lattice, lattices_of
+from tomosurf.surface.lattice import Lattice, at_end, lattices_of
 from tomosurf.surface.mask_field import mask_walls
 from tomosurf.surface.threads import threads_for
 from tomosurf.surface.triangulate import Triangulation, triangulate
@@ -83,24 +83,17 @@ def _walls(lattice: Lattice) -> SurfaceComplex:
     """The complex of one lattice."""
     crossings = find_crossings(lattice.labels)
     closing = _closing(crossings, lattice)
-    with threads_for(len(crossings)):
-        if lattice.margins:
-            pulls = pulls_of(lattice, crossings)
-            along, slope = pulls.fractions(), pulls.slope
-            closing |= np.isnan(pulls.lower + pulls.upper)
-            along[closing] = 0.5
-            found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
-            found = curved(found, lattice, crossings, _at_end(found, closing, lattice))
-        else:
+    if lattice.margins:
+        pulls = pulls_of(lattice, crossings)
+        along, slope = pulls.fractions(), pulls.slope
+        closing |= np.isnan(pulls.lower + pulls.upper)
+        along[closing] = 0.5
+        found = triangulate(lattice.labels, crossings, crossings.by_axis(along), slope)
+        found = curved(found, lattice, crossings, closing)
+    else:
+        with threads_for(len(crossings)):
             found = mask_walls(lattice.labels, lattice.geometry.affine, crossings, closing)
-    return _placed(found, _at_end(found, closing, lattice), lattice)
-
-
-def _at_end(found: Triangulation, closing: NDArray[np.bool_], lattice: Lattice) -> NDArray[np.bool_]:
-    """Which points lie where the image ends, or where a margin does."""
-    cut: NDArray[np.bool_] = np.any((found.points < lattice.first) | (found.points > lattice.last), axis=1)
-    cut[: len(closing)] |= closing
-    return cut
+    return _placed(found, at_end(found.points, closing, lattice), lattice)
 
 
 def _closing(crossings: Crossings, lattice: Lattice) -> NDArray[np.bool_]:

@@ -41,9 +41,10 @@ class Pulls(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """One label's margin: where it begins on the lattice, and the inverse of the lattice's axes in mm."""
+    """One label's margin: where it begins on a lattice of ``shape``, and the inverse of that one's axes in mm."""
 
     label: int
+    shape: Steps
     start: Steps
     values: NDArray[np.float32]
     inverse: NDArray[np.float64]
@@ -59,6 +60,7 @@ def pulls_of(lattice: Lattice, crossings: Crossings) -> Pulls:
     pulls = Pulls(*(np.full(len(crossings), np.nan, np.float32) for _ in range(3)))
     inverse = np.linalg.inv(lattice.geometry.affine[:3, :3]).astype(np.float64)
     plane = lattice.labels.shape[0] * lattice.labels.shape[1]
+    flat, shape = lattice.labels.reshape(-1, order="F"), lattice.labels.shape
     for kernel in (_own, _rival):
         for label, (start, values) in lattice.margins.items():
             first = 0
@@ -66,7 +68,7 @@ def pulls_of(lattice: Lattice, crossings: Crossings) -> Pulls:
                 ends = plane * np.array([start[2] - 1, start[2] + values.shape[2]])
                 low, high = np.searchsorted(starts, ends)
                 part = Pulls(*(all_[first + low : first + high] for all_ in pulls))
-                kernel(lattice.labels.T, starts[low:high], axis, _Field(label, start, values, inverse), part)
+                kernel(flat, starts[low:high], axis, _Field(label, shape, start, values, inverse), part)
                 first += len(starts)
     return pulls
 
@@ -74,19 +76,20 @@ def pulls_of(lattice: Lattice, crossings: Crossings) -> Pulls:
 @numba.njit(cache=True)
 def _own(labels: NDArray[np.integer[Any]], starts: Ints, axis: int, field: _Field, pulls: Pulls) -> None:
     """What a margin says at its own label's ends, and opposite them where background lies."""
+    onward = _onward(field.shape, axis)
     for n in range(len(starts)):
-        lower, upper = _ends(labels.shape, starts[n], axis)
-        below, above = labels[lower[2], lower[1], lower[0]], labels[upper[2], upper[1], upper[0]]
+        below, above = labels[starts[n]], labels[starts[n] + onward]
+        if field.label not in (below, above):
+            continue
+        lower, upper = _ends(field.shape, starts[n], axis)
         if below == field.label:
             pulls.lower[n] = _at(field, lower)
             if above == 0:
                 pulls.upper[n] = -_at(field, upper)
-        elif above == field.label:
+        else:
             pulls.upper[n] = _at(field, upper)
             if below == 0:
                 pulls.lower[n] = -_at(field, lower)
-        else:
-            continue
         if max(below, above) == field.label:
             pulls.slope[n] = _slope(field, lower, upper)
 
@@ -94,22 +97,31 @@ def _own(labels: NDArray[np.integer[Any]], starts: Ints, axis: int, field: _Fiel
 @numba.njit(cache=True)
 def _rival(labels: NDArray[np.integer[Any]], starts: Ints, axis: int, field: _Field, pulls: Pulls) -> None:
     """What a margin says where another structure's label lies opposite."""
+    onward = _onward(field.shape, axis)
     for n in range(len(starts)):
-        lower, upper = _ends(labels.shape, starts[n], axis)
-        below, above = labels[lower[2], lower[1], lower[0]], labels[upper[2], upper[1], upper[0]]
-        if below == field.label and above != 0:
+        below, above = labels[starts[n]], labels[starts[n] + onward]
+        if below == 0 or above == 0 or field.label not in (below, above):
+            continue
+        lower, upper = _ends(field.shape, starts[n], axis)
+        if below == field.label:
             rival = _at(field, upper)
             if rival <= 0:
                 pulls.upper[n] = -rival
-        elif above == field.label and below != 0:
+        else:
             rival = _at(field, lower)
             if rival <= 0:
                 pulls.lower[n] = -rival
 
 
 @numba.njit(cache=True)
+def _onward(shape: Steps, axis: int) -> int:
+    """From a lattice point to the next along an axis, in a flat list of all."""
+    return (1, shape[0], shape[0] * shape[1])[axis]
+
+
+@numba.njit(cache=True)
 def _ends(shape: Steps, start: int, axis: int) -> tuple[Steps, Steps]:
-    ni, nj = shape[2], shape[1]
+    ni, nj = shape[0], shape[1]
     row = start // ni
     i, j, k = start - row * ni, row % nj, row // nj
     return (i, j, k), (i + (axis == 0), j + (axis == 1), k + (axis == 2))

@@ -42,6 +42,18 @@ class Lattice:
     margins: Mapping[int, tuple[Steps, NDArray[np.float32]]] = field(default_factory=dict)
 
 
+def at_end(points: NDArray[np.float64], closing: NDArray[np.bool_], lattice: Lattice) -> NDArray[np.bool_]:
+    """Which of a lattice's points lie where the image or a margin ends: ``closing`` crossings, and beyond."""
+    found = np.zeros(len(points), bool)
+    found[: len(closing)] = closing
+    for axis in range(3):
+        if lattice.first[axis] > -1:
+            found |= points[:, axis] < lattice.first[axis]
+        if lattice.last[axis] < lattice.labels.shape[axis]:
+            found |= points[:, axis] > lattice.last[axis]
+    return found
+
+
 def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
     """A segmentation's lattices: one for all margins on the same voxel centres, and one for what has only a mask.
 
@@ -54,19 +66,19 @@ def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
     """
     used: dict[int, Margin] = {}
-    for segment in segmentation.segments:
+    seen = _survey(segmentation.labels)[0]
+    there = [segment for segment in segmentation.segments if seen[segment.label : segment.label + 1].any()]
+    for segment in there:
         margin = segmentation.margins.get(segment.label)
         if margin is not None and _usable(margin, segment, segmentation):
             used[segment.label] = margin
     lattices = [_of_margins(group, segmentation) for group in _groups(used)]
-    masks = [segment.label for segment in segmentation.segments if segment.label not in used]
+    masks = [segment.label for segment in there if segment.label not in used]
     mask = _of_mask(segmentation, masks, bool(used)) if masks else None
     return (*lattices, mask) if mask is not None else tuple(lattices)
 
 
 def _usable(margin: Margin, segment: Segment, segmentation: Segmentation) -> bool:
-    if not (segmentation.labels == segment.label).any():
-        return False
     if not np.isfinite([margin.values.min(), margin.values.max()]).all():
         raise DataError(f"the margin of {segment.name!r} holds NaN or infinity; clip it to finite values")
     refuse_cut(margin, segmentation.geometry, segment.name)

@@ -148,3 +148,11 @@ def test_neighbours_share_their_wall_to_the_bit_and_its_area_is_told() -> None:
     # the wall's rim lies within a quarter of a voxel of the outer surface: near a wall, margins know it less well
     assert 11.3 * 0.9 * 11.3 * 1.3 < pair.area_mm2 <= 11.8 * 0.9 * 11.8 * 1.3
     assert extract(segmentation_of([Ball(CENTRE, 5.0)], GRID)).adjacency == ()
+
+
+def test_a_segment_whose_label_no_voxel_can_have_has_no_surface() -> None:
+    geometry = Geometry((6, 5, 4), np.eye(4))
+    labels = np.zeros(geometry.shape, np.uint8)
+    labels[2:4, 2:4, 1:3] = 7
+    found = extract(Segmentation(geometry, labels, (segment(300), segment(7)), {}))
+    assert [mesh.segment.label for mesh in found.meshes] == [7]
