@@ -5,6 +5,7 @@ The cells fill an ellipsoid; their walls are found, checked and counted. Time is
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -87,9 +88,13 @@ def made(count: int, shape: tuple[int, int, int]) -> Walls:
     extract_complexes(voronoi(3, (32, 32, 32)))
     segmentation = voronoi(count, shape)
     before = peak_memory_mb()
-    start = time.process_time()
     (walls,) = extract_complexes(segmentation)
-    seconds, memory = time.process_time() - start, peak_memory_mb() - before
+    memory = peak_memory_mb() - before
+    seconds = math.inf
+    for _ in range(3):  # the least: others' work and sleeping threads only add
+        start = time.process_time()
+        extract_complexes(segmentation)
+        seconds = min(seconds, time.process_time() - start)
     start = time.process_time()
     unsound, unshared = parts(walls)
     meeting = len(self_intersections(walls.vertices, walls.faces))
@@ -107,14 +112,14 @@ def parts(walls: SurfaceComplex) -> tuple[int, int]:
         mesh = walls.mesh(segment(label))
         measured = measure(mesh)
         unsound += not (measured.closed and measured.manifold)
-        corners = _mixed(np.ascontiguousarray(mesh.vertices).view(np.uint64))
+        corners = mixed(np.ascontiguousarray(mesh.vertices).view(np.uint64))
         keys.append(corners[mesh.faces].sum(axis=1, dtype=np.uint64))
     counts = np.unique(np.concatenate(keys), return_counts=True)[1]
     inner = int((walls.sides[:, 1] > 0).sum())
     return unsound, abs(inner - int((counts == 2).sum())) + int((counts > 2).sum())
 
 
-def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One number for the bits of a row's three coordinates (the finaliser of MurmurHash3, once a coordinate)."""
     key = np.zeros(len(bits), np.uint64)
     for column in bits.T:
