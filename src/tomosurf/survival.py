@@ -218,7 +218,9 @@ def _thinned(trace: _Trace, before: _Mask, after: _Mask, gone: NDArray[np.intege
 
     missing = before.inside & ~after.inside
     if len(gone):
-        missing &= ~np.isin(trace.numbered, gone)
+        survives = np.ones(len(trace.sizes), bool)
+        survives[gone] = False
+        missing[missing] = survives[trace.numbered[missing]]
     if not missing.any():
         return
     box = components.bounding_box(missing, border=2)
@@ -250,8 +252,12 @@ def _centres(
 
 def _pairs_on_one_grid(old: NDArray[np.integer], new: NDArray[np.integer]) -> NDArray[np.int64]:
     """(n, 2) numbers of pieces before and after that share a voxel."""
-    shared = (old > 0) & (new > 0)
-    return _unique(old[shared], new[shared])
+    first, second = old.reshape(-1, order="F"), new.reshape(-1, order="F")
+    begins = np.ones(len(first), bool)  # of a run of voxels that are all alike: few are looked at
+    begins[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    first, second = first[begins], second[begins]
+    shared = (first > 0) & (second > 0)
+    return _unique(first[shared], second[shared])
 
 
 def _pairs(
