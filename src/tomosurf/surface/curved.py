@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from tomosurf.surface.between_slices import NONE, sampled, thick_axis
 from tomosurf.surface.crossings import Crossings
@@ -115,15 +114,15 @@ def _lift(points: Floats, margins: _Margins, crossings: Crossings, fixed: NDArra
             agrees = np.abs(np.clip(straight, 0, 1) - (points[at, axis] - lower[some, axis])[:, None])
         agrees[~((values[0] > 0) != (values[1] > 0))] = np.inf
         which = np.nan_to_num(agrees, nan=np.inf).argmin(axis=1)
-        rows = np.arange(len(at))
-        good = agrees[rows, which] < 2 * CLEARANCE
+        good = agrees[np.arange(len(at)), which] < 2 * CLEARANCE
         at, which, base = at[good], which[good], lower[some][good]
-        rising = values[1][good][np.arange(len(at)), which] > 0
+        rows = np.arange(len(at))
+        rising = values[1][good][rows, which] > 0
         low, high = np.zeros(len(at)), np.ones(len(at))
         for _ in range(14):
             place = base.copy()
             place[:, axis] += (low + high) / 2
-            ahead = (margins.differ(pair, place)[np.arange(len(at)), which, 0] > 0) == rising
+            ahead = (margins.differ(pair, place)[rows, which, 0] > 0) == rising
             high, low = np.where(ahead, (low + high) / 2, high), np.where(ahead, low, (low + high) / 2)
         points[at, axis] = base[:, axis] + np.clip((low + high) / 2, CLEARANCE, 1 - CLEARANCE)
 
@@ -198,14 +197,14 @@ def _to_zero(
 def _split(walls: Triangulation, lattice: Lattice, edges: Edges, middles: Floats) -> Triangulation:
     """The walls with these edges split, but for those whose splitting folds a triangle or lets two meet."""
     first = len(walls.points)
-    placed = lattice.geometry.to_world(np.concatenate([walls.points, middles]))
-    apart = _apart(placed, first, 2 * CLEARANCE * min(lattice.geometry.spacing))
-    edges, middles = edges.only(apart), middles[apart]
+    points = np.concatenate([walls.points, middles])
+    placed = lattice.geometry.to_world(points)
+    keep = _apart(placed, first, 2 * CLEARANCE * min(lattice.geometry.spacing))
     anew = np.zeros(len(walls.faces), bool)
-    anew[edges.places // 3] = True
+    anew[edges.places[keep] // 3] = True
     while True:
-        points = np.concatenate([walls.points, middles])
-        placed = lattice.geometry.to_world(points)
+        edges, kept = edges.only(keep), np.concatenate([np.ones(first, bool), keep])
+        points, placed = points[kept], placed[kept]
         faces, origins = split(walls.faces, edges, first, placed)
         bad = np.zeros(len(faces), bool)
         _folded(placed, walls.faces, faces, origins, bad)
@@ -216,16 +215,17 @@ def _split(walls: Triangulation, lattice: Lattice, edges: Edges, middles: Floats
         dropped = np.unique(corners[corners >= first]) - first
         if not len(dropped):
             break
-        keep = np.ones(len(middles), bool)
+        keep = np.ones(len(edges.ends), bool)
         keep[dropped] = False
         anew[edges.places[dropped] // 3] = True
-        edges, middles = edges.only(keep), middles[keep]
     values = np.concatenate([walls.values, walls.values[edges.ends].mean(axis=1, dtype=np.float32)])
     return Triangulation(points, faces, walls.sides[origins], values, walls.pinches, walls.keys)
 
 
 def _apart(placed: Floats, first: int, least: float) -> NDArray[np.bool_]:
     """Which of the points from ``first`` on are farther than ``least`` from all others."""
+    from scipy.spatial import cKDTree
+
     distances = cKDTree(placed).query(placed[first:], k=2, distance_upper_bound=least)[0]
     found: NDArray[np.bool_] = ~np.isfinite(distances[:, 1])
     return found

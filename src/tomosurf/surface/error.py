@@ -14,7 +14,7 @@ from tomosurf.data.segmentation import Margin, Segmentation
 from tomosurf.surface.between_slices import NONE, slice_order, thick_axis
 from tomosurf.surface.distance import two_sided
 from tomosurf.surface.lattice_bound import errors_in_field, errors_in_mask
-from tomosurf.surface.measure import volume_of
+from tomosurf.surface.measure import areas_of, volume_of
 
 TOGETHER = 1 << 19
 """Points that are looked at together: bounds what they take besides."""
@@ -77,12 +77,12 @@ def rounding_step(mesh: SurfaceMesh) -> ErrorStep:
     moved = np.linalg.norm(rounded - mesh.vertices, axis=1)
     moved = np.maximum(np.maximum(*(moved[mesh.faces[:, n]] for n in (0, 1))), moved[mesh.faces[:, 2]])
     change = volume_of(SurfaceMesh(rounded, mesh.faces, mesh.segment)) - volume_of(mesh)
-    return ErrorStep("rounding", _spread(moved, _areas(mesh)), change)
+    return ErrorStep("rounding", _spread(moved, areas_of(mesh.vertices, mesh.faces)), change)
 
 
 def _points(mesh: SurfaceMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """All triangles' middles and corners in mm, and the area that each stands for; a flat cut's stand for none."""
-    areas = _areas(mesh)
+    areas = areas_of(mesh.vertices, mesh.faces)
     cut = np.asarray(mesh.vertex_data.get("fov_cut", np.zeros(len(mesh.vertices)))) > 0
     counted = np.flatnonzero(~cut[mesh.faces].any(axis=1))
     if not len(counted):
@@ -93,15 +93,6 @@ def _points(mesh: SurfaceMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]
     middles = sum(mesh.vertices[faces[:, corner]] for corner in range(3)) / 3
     points = np.concatenate([middles, mesh.vertices[used]])
     return points, np.concatenate([areas[counted], around / 3])
-
-
-def _areas(mesh: SurfaceMesh) -> NDArray[np.float64]:
-    areas = np.empty(len(mesh.faces))
-    for start in range(0, len(areas), TOGETHER):
-        some = slice(start, start + TOGETHER)
-        a, b, c = (mesh.vertices[mesh.faces[some, corner]] for corner in range(3))
-        areas[some] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    return areas
 
 
 def _mask(

@@ -17,6 +17,7 @@ from tomosurf.surface.curved import curved
 from tomosurf.surface.fractions import pulls_of
 from tomosurf.surface.lattice import Lattice, at_end, lattices_of
 from tomosurf.surface.mask_field import mask_walls
+from tomosurf.surface.measure import areas_of
 from tomosurf.surface.threads import threads_for
 from tomosurf.surface.triangulate import Triangulation, triangulate
 
@@ -43,8 +44,7 @@ def scene_of(segmentation: Segmentation, complexes: tuple[SurfaceComplex, ...]) 
 def _shared_areas(walls: SurfaceComplex) -> list[tuple[int, int, float]]:
     """(smaller label, larger label, mm2) of each wall between two segments."""
     between = walls.sides[:, 1] > 0
-    a, b, c = (walls.vertices[corner] for corner in walls.faces[between].T)
-    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    areas = areas_of(walls.vertices, walls.faces[between])
     large, small = walls.sides[between].astype(np.uint32).T
     pairs, which = np.unique(large << 16 | small, return_inverse=True)
     sums = np.bincount(which, areas, len(pairs))

@@ -66,7 +66,7 @@ def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
     """
     used: dict[int, Margin] = {}
-    seen = _survey(segmentation.labels)[0]
+    seen, box = _survey(segmentation.labels)
     there = [segment for segment in segmentation.segments if seen[segment.label : segment.label + 1].any()]
     for segment in there:
         margin = segmentation.margins.get(segment.label)
@@ -74,7 +74,8 @@ def lattices_of(segmentation: Segmentation) -> tuple[Lattice, ...]:
             used[segment.label] = margin
     lattices = [_of_margins(group, segmentation) for group in _groups(used)]
     masks = [segment.label for segment in there if segment.label not in used]
-    mask = _of_mask(segmentation, masks, bool(used)) if masks else None
+    seen[[0, *masks]] = False
+    mask = _of_mask(segmentation, masks, None if used or seen.any() else box) if masks else None
     return (*lattices, mask) if mask is not None else tuple(lattices)
 
 
@@ -177,15 +178,15 @@ def _claim_one(
     return np.array(contested, np.int64)
 
 
-def _of_mask(segmentation: Segmentation, wanted: Sequence[int], some_have_margins: bool) -> Lattice | None:
-    """The label map's box of the ``wanted`` labels; the others are background there."""
+def _of_mask(segmentation: Segmentation, wanted: Sequence[int], box: Box | None) -> Lattice | None:
+    """The label map's box of the ``wanted`` labels, all of which it holds; the others are background there.
+
+    ``box`` is the box where there are no others.
+    """
     found = segmentation.labels
-    seen, box = _survey(found)
-    seen[[0, *wanted]] = False
-    if some_have_margins or seen.any():
-        table = np.zeros(int(found.max(initial=0)) + 1, found.dtype)
-        present = [label for label in wanted if label < len(table)]
-        table[present] = present
+    if box is None:
+        table = np.zeros(int(found.max()) + 1, found.dtype)
+        table[list(wanted)] = wanted
         found = table[found]
         box = _survey(found)[1]
     if box is None:

@@ -37,6 +37,16 @@ def volume_of(mesh: SurfaceMesh) -> float:
     return _volume_and_area(mesh.vertices, mesh.faces)[0]
 
 
+def areas_of(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The area of each triangle in mm2."""
+    areas = np.empty(len(faces))
+    for start in range(0, len(faces), _CHUNK):
+        some = slice(start, start + _CHUNK)
+        a, b, c = (vertices[corner] for corner in faces[some].T)
+        areas[some] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return areas
+
+
 def _volume_and_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[float, float]:
     """Signed volume in mm3 and area in mm2; corners are taken from the mesh's middle to keep all digits."""
     middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
