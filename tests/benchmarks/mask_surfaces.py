@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.eight_labels import DETAILED, GRID, STRUCTURES, box_of, masks
 from tests.benchmarks.harness import Figure, main
-from tomosurf.data.geometry import Geometry
 from tomosurf.data.mesh import SurfaceMesh
 from tomosurf.data.segmentation import Segmentation
 from tomosurf.surface.extract import extract
 from tomosurf.surface.measure import measure
+from tomosurf.testing.grids import centred
 from tomosurf.testing.phantoms import Ball, Box, Capsule, Ellipsoid, Placed, Shape, Torus, rotation_about
 from tomosurf.testing.segmentations import segment
 
@@ -200,9 +200,7 @@ def eight() -> list[Figure]:
 def alone(shape: Shape, spacing: tuple[float, float, float]) -> Segmentation:
     """The mask of one shape about the origin."""
     i, j, k = (2 * int(30 / s) for s in spacing)
-    affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array((i, j, k)) - 1) / 2)
-    geometry = Geometry((i, j, k), affine)
+    geometry = centred((i, j, k), np.diag(spacing))
     centres = geometry.to_world(np.indices(geometry.shape).reshape(3, -1).T)
     labels = shape.contains(centres).reshape(geometry.shape).astype(np.uint8)
     return Segmentation(geometry, np.asfortranarray(labels), (segment(1, "shape"),))

@@ -21,6 +21,7 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.data.segmentation import Margin, Segmentation
 from tomosurf.surface.extract import extract
 from tomosurf.surface.measure import measure
+from tomosurf.testing.grids import centred
 from tomosurf.testing.phantoms import Ball, Capsule, Ellipsoid, Placed, Shape, Torus, rotation_about
 from tomosurf.testing.segmentations import segment
 
@@ -100,9 +101,7 @@ def mean_over_solids(field: Field, apart: float) -> Off:
 
 def grid(apart: float, place: tuple[float, float, float]) -> Geometry:
     shape = (int(2 * HALF / VOXEL), int(2 * HALF / VOXEL), int(2 * HALF / apart) + 2)
-    affine = np.diag([VOXEL, VOXEL, apart, 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2 + np.array(place))
-    return Geometry(shape, affine)
+    return centred(shape, np.diag([VOXEL, VOXEL, apart]), place)
 
 
 def off(shape: Shape, geometry: Geometry, field: Field, apart: float) -> Off:

@@ -15,6 +15,7 @@ from tomosurf.surface.decimate import Target, decimate
 from tomosurf.surface.distance import samples
 from tomosurf.surface.error import budget_of, rounding_step, step_between
 from tomosurf.surface.extract import extract
+from tomosurf.testing.grids import centred
 from tomosurf.testing.phantoms import Ball, Box, Capsule, Ellipsoid, Placed, Shape, Torus, rotation_about
 from tomosurf.testing.segmentations import segmentation_of
 
@@ -34,11 +35,9 @@ def grids(draw: st.DrawFn) -> Geometry:
     apart = draw(st.floats(0.6, 5.0))
     tilt = draw(st.sampled_from([0.0, 0.0, 0.25]))
     shape = (int(34 / step), int(34 / step), int(34 / apart) + 2)
-    affine = np.diag([step, step, apart, 1.0])
-    affine[1, 2] = tilt * apart
-    offset = np.array(draw(st.tuples(*[st.floats(-0.5, 0.5)] * 3)))
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2 + offset)
-    return Geometry(shape, affine)
+    axes = np.diag([step, step, apart])
+    axes[1, 2] = tilt * apart
+    return centred(shape, axes, draw(st.tuples(*[st.floats(-0.5, 0.5)] * 3)))
 
 
 def thinned(mesh: SurfaceMesh, allowed: float) -> tuple[SurfaceMesh, ErrorBudget]:

@@ -17,6 +17,7 @@ from tomosurf.surface.error import budget_of
 from tomosurf.surface.extract import extract, extract_complexes
 from tomosurf.surface.intersections import self_intersections
 from tomosurf.surface.measure import measure
+from tomosurf.testing.grids import centred
 from tomosurf.testing.phantoms import Ball, Capsule, Ellipsoid, Placed, Shape, Torus, rotation_about
 from tomosurf.testing.segmentations import segment, segmentation_of
 
@@ -24,9 +25,7 @@ from tomosurf.testing.segmentations import segment, segmentation_of
 def thick(apart: float, half: float = 30.0, step: float = 0.8) -> Geometry:
     """Around the origin, not centred on it; slices ``apart`` mm."""
     shape = (int(2 * half / step), int(2 * half / step), int(2 * half / apart) + 2)
-    affine = np.diag([step, step, apart, 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2 + [0.2, -0.3, 0.37])
-    return Geometry(shape, affine)
+    return centred(shape, np.diag([step, step, apart]), [0.2, -0.3, 0.37])
 
 
 def points_of(geometry: Geometry) -> NDArray[np.float64]:

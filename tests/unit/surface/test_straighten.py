@@ -14,6 +14,7 @@ from tomosurf.data.geometry import Geometry
 from tomosurf.surface.columns import Grid
 from tomosurf.surface.contours import contours_of
 from tomosurf.surface.straighten import straighten
+from tomosurf.testing.grids import centred
 from tomosurf.testing.phantoms import Ball, Box, Placed, Shape, Torus, rotation_about
 
 Spacing = tuple[float, float, float]
@@ -71,9 +72,7 @@ SHAPES: dict[str, Shape] = {
 
 def on_lattice(shape: Shape, spacing: Spacing) -> tuple[Geometry, NDArray[np.uint8]]:
     i, j, k = (2 * int(20 / s) for s in spacing)
-    affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array((i, j, k)) - 1) / 2)
-    geometry = Geometry((i, j, k), affine)
+    geometry = centred((i, j, k), np.diag(spacing))
     centres = geometry.to_world(np.indices(geometry.shape).reshape(3, -1).T)
     return geometry, np.asfortranarray(shape.contains(centres).reshape(geometry.shape).astype(np.uint8))
 

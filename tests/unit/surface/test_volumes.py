@@ -14,6 +14,7 @@ from tomosurf.surface.extract import extract
 from tomosurf.surface.measure import measure
 from tomosurf.surface.triangulate import triangulate
 from tomosurf.surface.volumes import FARTHEST, hold_volumes
+from tomosurf.testing.grids import centred
 from tomosurf.testing.phantoms import Ball, Box, Capsule, Placed, Shape, Torus, rotation_about
 from tomosurf.testing.segmentations import segment
 
@@ -32,9 +33,7 @@ SHAPES: dict[str, Shape] = {
 
 def lattice(spacing: tuple[float, float, float] = SPACING) -> Geometry:
     i, j, k = (2 * int(18 / s) for s in spacing)
-    affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array((i, j, k)) - 1) / 2)
-    return Geometry((i, j, k), affine)
+    return centred((i, j, k), np.diag(spacing))
 
 
 def inside(shape: Shape, geometry: Geometry) -> NDArray[np.bool_]:
