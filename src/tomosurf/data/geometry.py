@@ -109,9 +109,8 @@ class Geometry:
 
     def to_world(self, index: ArrayLike) -> NDArray[np.float64]:
         """Map (n, 3) indices, fractions allowed, to (n, 3) LPS mm."""
-        points: NDArray[np.float64] = (
-            np.asarray(index, np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
-        )
+        points: NDArray[np.float64] = np.asarray(index, np.float64) @ self.affine[:3, :3].T
+        points += self.affine[:3, 3]
         return points
 
     def to_index(self, points: ArrayLike) -> NDArray[np.float64]:

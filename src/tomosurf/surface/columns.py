@@ -31,16 +31,20 @@ class Grid(NamedTuple):
 class Columns:
     """For the crossings along one axis, the same wall's crossings in the neighbouring columns.
 
+    Crossings are taken column by column: what a wall's smoothing reads then lies near by, whichever the axis.
+
     Args:
         axis: along which the columns run; the wall's height is measured along it.
         across: the two other axes, ascending.
-        starts: (n,) int64, as in :class:`Crossings`.
+        order: (n,) int32, which of :class:`Crossings`' along the axis each is.
+        starts: (n,) int64, as there.
         onward: (4, n) int32; for each crossing the number of the one that continues its wall one column back and
             one forth along the first other axis, then along the second; -1 where the wall ends.
     """
 
     axis: int
     across: tuple[int, int]
+    order: NDArray[np.int32]
     starts: NDArray[np.int64]
     onward: NDArray[np.int32]
 
@@ -58,10 +62,35 @@ def columns_of(
     reach = [max(1, int(np.ceil(STEEPEST * spacing[a] / spacing[axis] - 0.5))) for a in (first, second)]
     starts = crossings.starts[axis]
     onward = np.empty((4, len(starts)), np.int32)
-    rows = crossings.rows()[axis]
+    rows = crossings.rows[axis]
     grid = Grid(labels.reshape(-1, order="F"), np.array(crossings.shape), starts, rows - rows[0])
-    _follow(grid, np.array([axis, first, second]), np.array(reach), onward)
-    return Columns(axis, (first, second), starts, onward)
+    order, place = _by_column(starts, crossings.shape, axis)
+    _follow(grid, np.array([axis, first, second]), np.array(reach), place, onward)
+    return Columns(axis, (first, second), order, starts[order], onward)
+
+
+@numba.njit(cache=True)
+def _by_column(
+    starts: NDArray[np.int64], shape: tuple[int, int, int], axis: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Crossings in the order of their columns, and the place of each in it."""
+    ni, nj, nk = shape
+    columns = np.empty(len(starts), np.int32)
+    for c in range(len(starts)):
+        row = starts[c] // ni
+        i, j, k = starts[c] - row * ni, row % nj, row // nj
+        columns[c] = j + nj * k if axis == 0 else (i + ni * k if axis == 1 else i + ni * j)
+    firsts = np.zeros((nj * nk, ni * nk, ni * nj)[axis] + 1, np.int32)
+    for column in columns:
+        firsts[column + 1] += 1
+    for after in range(1, len(firsts)):
+        firsts[after] += firsts[after - 1]
+    order, place = np.empty_like(columns), np.empty_like(columns)
+    for c in range(len(starts)):
+        place[c] = firsts[columns[c]]
+        order[place[c]] = c
+        firsts[columns[c]] += 1
+    return order, place
 
 
 @numba.njit(cache=True, inline="always")
@@ -82,7 +111,13 @@ def number_of(grid: Grid, rows: NDArray[np.int64], place: int) -> int:
 
 
 @numba.njit(parallel=True, cache=True)
-def _follow(grid: Grid, axes: NDArray[np.int64], reach: NDArray[np.int64], onward: NDArray[np.int32]) -> None:
+def _follow(
+    grid: Grid,
+    axes: NDArray[np.int64],
+    reach: NDArray[np.int64],
+    place: NDArray[np.int32],
+    onward: NDArray[np.int32],
+) -> None:
     labels, shape = grid.labels, grid.shape
     strides = (1, shape[0], shape[0] * shape[1])
     up = strides[axes[0]]
@@ -100,8 +135,8 @@ def _follow(grid: Grid, axes: NDArray[np.int64], reach: NDArray[np.int64], onwar
                 rise = min(reach[way // 2], shape[axes[0]] - 2 - height)
                 found = _beside(labels, p + step * strides[axis], up, pair, (fall, rise))
                 if found >= 0:
-                    found = number_of(grid, grid.rows, found)
-            onward[way, c] = found
+                    found = place[number_of(grid, grid.rows, found)]
+            onward[way, place[c]] = found
 
 
 @numba.njit(cache=True, inline="always")

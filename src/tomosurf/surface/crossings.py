@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 Arrays = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-Values = NDArray[np.float32]
+T = TypeVar("T", bound=np.generic)
 
 _CHUNK = 8  # words of eight bytes that are compared together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crossings:
-    """The lattice edges whose two ends carry different labels.
+    """The lattice edges whose two ends carry different labels: those along i, then those along j, then along k.
 
     Args:
         shape: of the lattice, (ni, nj, nk).
-        starts: for each axis, the flat index ``i + ni * (j + nj * k)`` of the lower end of every such edge along
-            it, ascending, int64.
+        places: (n,) int64, the flat index ``i + ni * (j + nj * k)`` of the lower end of every such edge, ascending
+            for each axis.
+        rows: (3, nj * nk + 1) int64: where each row's crossings along each axis begin.
     """
 
     shape: tuple[int, int, int]
-    starts: Arrays
+    places: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return sum(map(len, self.starts))
+        return len(self.places)
 
-    def by_axis(self, values: Values) -> tuple[Values, Values, Values]:
-        """Views of what all crossings have, those along i, j, k in turn, one an axis."""
-        first = len(self.starts[0])
-        second = first + len(self.starts[1])
-        return values[:first], values[first:second], values[second:]
+    @property
+    def starts(self) -> Arrays:
+        """The flat indices, an axis each."""
+        return self.by_axis(self.places)
 
-    def rows(self) -> NDArray[np.int64]:
-        """(3, nj * nk + 1): where each row's crossings along each axis begin, counted over all of them."""
-        ni, nj, nk = self.shape
-        rows = np.zeros((3, nj * nk + 1), np.int64)
-        before = 0
-        for axis, starts in enumerate(self.starts):
-            _rows(starts, ni, rows[axis])
-            rows[axis] += before
-            before += len(starts)
-        return rows
+    def by_axis(self, values: NDArray[T]) -> tuple[NDArray[T], NDArray[T], NDArray[T]]:
+        """Views of what all crossings have, one an axis."""
+        _, second, third = self.rows[:, 0]
+        return values[:second], values[second:third], values[third:]
 
 
 def find_crossings(labels: NDArray[np.integer[Any]]) -> Crossings:
@@ -58,13 +53,14 @@ def find_crossings(labels: NDArray[np.integer[Any]]) -> Crossings:
     ni, nj, nk = labels.shape
     words, lattice = _words(labels)
     mixed = np.zeros((nk, nj, -(-words.shape[2] // _CHUNK)), bool)
-    counts = np.zeros((nk, nj, 3), np.int32)
+    counts = np.zeros((3, nk, nj), np.int32)
     _count(words, lattice, ni, mixed, counts)
-    places = np.zeros(counts.shape, np.int64)
-    places.reshape(-1, 3)[1:] = np.cumsum(counts.reshape(-1, 3), axis=0, dtype=np.int64)[:-1]
-    i, j, k = (np.empty(n, np.int64) for n in counts.sum(axis=(0, 1), dtype=np.int64))
-    _fill(lattice, ni, mixed, places, (i, j, k))
-    return Crossings((ni, nj, nk), (i, j, k))
+    ends = np.cumsum(counts, dtype=np.int64).reshape(3, nk * nj)
+    rows = np.zeros((3, nk * nj + 1), np.int64)
+    rows[:, 1:], rows[1:, 0] = ends, ends[:-1, -1]
+    places = np.empty(rows[-1, -1], np.int64)
+    _fill(lattice, ni, mixed, rows, places)
+    return Crossings((ni, nj, nk), places, rows)
 
 
 def _words(labels: NDArray[np.integer[Any]]) -> tuple[NDArray[np.uint64], NDArray[np.integer[Any]]]:
@@ -121,9 +117,9 @@ def _count_chunk(
         along_i += here[min(i + 1, ni - 1)] != here[i]
         along_j += beside[i] != here[i]
         along_k += over[i] != here[i]
-    counts[k, j, 0] += along_i
-    counts[k, j, 1] += along_j
-    counts[k, j, 2] += along_k
+    counts[0, k, j] += along_i
+    counts[1, k, j] += along_j
+    counts[2, k, j] += along_k
 
 
 @numba.njit(parallel=True, cache=True)
@@ -131,15 +127,14 @@ def _fill(
     lattice: NDArray[np.integer[Any]],
     ni: int,
     mixed: NDArray[np.bool_],
+    rows: NDArray[np.int64],
     places: NDArray[np.int64],
-    starts: Arrays,
 ) -> None:
     nk, nj, _ = lattice.shape
     each = _CHUNK * 8 // lattice.itemsize
-    starts_i, starts_j, starts_k = starts
     for k in numba.prange(nk):
         for j in range(nj):
-            at_i, at_j, at_k = places[k, j, 0], places[k, j, 1], places[k, j, 2]
+            at_i, at_j, at_k = rows[0, j + nj * k], rows[1, j + nj * k], rows[2, j + nj * k]
             here, beside, over = lattice[k, j], lattice[k, min(j + 1, nj - 1)], lattice[min(k + 1, nk - 1), j]
             for chunk in range(mixed.shape[2]):
                 if not mixed[k, j, chunk]:
@@ -147,19 +142,11 @@ def _fill(
                 for i in range(chunk * each, min(chunk * each + each, ni)):
                     place = i + ni * (j + nj * k)
                     if here[min(i + 1, ni - 1)] != here[i]:
-                        starts_i[at_i] = place
+                        places[at_i] = place
                         at_i += 1
                     if beside[i] != here[i]:
-                        starts_j[at_j] = place
+                        places[at_j] = place
                         at_j += 1
                     if over[i] != here[i]:
-                        starts_k[at_k] = place
+                        places[at_k] = place
                         at_k += 1
-
-
-@numba.njit(cache=True)
-def _rows(starts: NDArray[np.int64], ni: int, rows: NDArray[np.int64]) -> None:
-    for start in starts:
-        rows[start // ni + 1] += 1
-    for row in range(1, len(rows)):
-        rows[row] += rows[row - 1]

@@ -91,14 +91,14 @@ def curved(
     fixed = at_end(walls.points, closing, lattice)
     points = walls.points.copy()
     _lift(points, margins, crossings, fixed)
-    found = Triangulation(points, walls.faces, walls.sides, walls.values, walls.pinches, walls.keys)
+    found = Triangulation(points, walls.faces, walls.sides, walls.values, walls.pinches, walls.meeting)
     return _split(found, lattice, *_off(found, margins, fixed))
 
 
 def _lift(points: Floats, margins: _Margins, crossings: Crossings, fixed: NDArray[np.bool_]) -> None:
     """Put the crossings along the thick axis where the curved margins balance; they stay between their slices."""
     lattice, axis = margins.lattice, margins.axis
-    first = sum(len(starts) for starts in crossings.starts[:axis])
+    first = int(crossings.rows[axis, 0])
     own = np.arange(first, first + len(crossings.starts[axis]))
     own = own[~fixed[own]]
     lower = np.floor(points[own])
@@ -219,7 +219,7 @@ def _split(walls: Triangulation, lattice: Lattice, edges: Edges, middles: Floats
         keep[dropped] = False
         anew[edges.places[dropped] // 3] = True
     values = np.concatenate([walls.values, walls.values[edges.ends].mean(axis=1, dtype=np.float32)])
-    return Triangulation(points, faces, walls.sides[origins], values, walls.pinches, walls.keys)
+    return Triangulation(points, faces, walls.sides[origins], values, walls.pinches, walls.meeting)
 
 
 def _apart(placed: Floats, first: int, least: float) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,19 +100,34 @@ def _walls(lattice: Lattice) -> SurfaceComplex:
 def _closing(crossings: Crossings, lattice: Lattice) -> NDArray[np.bool_]:
     """Which crossings lie between a voxel and the end of the image."""
     ni, nj, _ = crossings.shape
-    closing = []
-    for axis, starts in enumerate(crossings.starts):
-        place = (starts % ni, starts // ni % nj, starts // (ni * nj))[axis]
-        closing.append((place < lattice.first[axis]) | (place >= lattice.last[axis]))
-    return np.concatenate(closing)
+    closing = np.zeros(len(crossings), bool)
+    for axis, (starts, part) in enumerate(zip(crossings.starts, crossings.by_axis(closing), strict=True)):
+        first, last = lattice.first[axis], lattice.last[axis]
+        if first > -1 or last < crossings.shape[axis]:
+            place = starts % ni if axis == 0 else starts // ni % nj if axis == 1 else starts // (ni * nj)
+            part[:] = (place < first) | (place >= last)
+    return closing
 
 
 def _placed(found: Triangulation, cut: NDArray[np.bool_], lattice: Lattice) -> SurfaceComplex:
-    """Walls in index space as a complex in LPS mm, wound outwards whatever the affine's handedness."""
+    """Walls in index space as a complex in LPS mm, wound outwards whatever the affine's handedness.
+
+    Their points are moved to mm in place: a scene's are tens of MB.
+    """
     faces = found.faces
     if not lattice.geometry.is_right_handed:
         faces = np.ascontiguousarray(faces[:, ::-1])
     pinched = np.zeros(len(found.points), np.uint8)
     pinched[found.pinches] = 1
     data: dict[str, NDArray[Any]] = {"fov_cut": cut.view(np.uint8), "slope": found.values, "pinched": pinched}
-    return SurfaceComplex(lattice.geometry.to_world(found.points), faces, found.sides, data)
+    _to_world(found.points, lattice.geometry.affine)
+    return SurfaceComplex(found.points, faces, found.sides, data)
+
+
+@numba.njit(parallel=True, cache=True)
+def _to_world(points: NDArray[np.float64], affine: NDArray[np.float64]) -> None:
+    for n in numba.prange(len(points)):
+        i, j, k = points[n]
+        for axis in range(3):
+            along = affine[axis, 0] * i + affine[axis, 1] * j + affine[axis, 2] * k
+            points[n, axis] = along + affine[axis, 3]

@@ -14,6 +14,7 @@ conversion, IEEE Trans. Signal Process. 42 (an estimate has to be consistent wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -28,8 +29,9 @@ LEVELS = 5
 MISFIT = 0.01
 """Mean distance (voxels) beyond half a voxel from the mask's crossings at which smoothing has come to its end."""
 
-CENTRED, ONE_OFF, END = np.float32(17 / 35), np.float32(13 / 35), np.float32(31 / 35)
-"""What a quadratic fitted to five columns keeps of the variance at its middle, next to it and at its end."""
+KEPT = np.array([1, 17 / 35, 13 / 35, 31 / 35], np.float32)
+"""What is kept of the variance: without a fit; by a quadratic through five columns at its middle, next to it, at
+its end."""
 
 Values = NDArray[np.float32]
 Links = NDArray[np.int32]
@@ -58,11 +60,21 @@ def smooth_heights(
     Both orders of the two axes are taken and averaged, so that the result doesn't depend on the axes' names.
     """
     levels = [_levels(spacing[axis], min(spacing)) for axis in columns.across]
-    one = _smooth(columns, middles, first, levels, (0, 1))
-    other = _smooth(columns, middles, first, levels, (1, 0))
+    links = [_with_double(columns.onward[2 * w : 2 * w + 2]) for w in range(2)]
+    one, other = (_Smoothing.of(first, order) for order in ((0, 1), (1, 0)))
+    fits = _Fits.room(len(first))
+    for level in range(LEVELS):
+        for w in range(2):
+            if level in levels[w] and level != levels[w].start:
+                links[w] = _with_double(links[w].two)
+        for smoothing in (one, other):
+            for w in smoothing.order:
+                if level in levels[w]:
+                    smoothing.further(w, links, middles, fits)
     half = np.float32(0.5)
     noise: Values = half * (one.noise + other.noise)
     along: Values = half * (one.along + other.along)
+    del one, other, fits, links
     along = span_terraces(columns, middles, along, spacing)
     return Heights(_level_with(along, noise, columns.onward), noise)
 
@@ -72,96 +84,114 @@ def _levels(spacing: float, finest: float) -> range:
     return range(max(0, round(float(np.log2(spacing / finest)))), LEVELS)
 
 
-def _smooth(
-    columns: Columns, middles: Values, first: Values, levels: list[range], order: tuple[int, int]
-) -> Heights:
-    heights, noise = first.copy(), np.ones(len(first), np.float32)
-    trust = [np.ones(len(first), np.float32) for _ in range(2)]
-    links = [_with_double(columns.onward[2 * w : 2 * w + 2]) for w in range(2)]
-    for level in range(LEVELS):
-        for w in range(2):
-            if level in levels[w] and level != levels[w].start:
-                links[w] = _with_double(links[w][1])
-        for w in order:
-            if level in levels[w]:
-                fitted, kept = _fit(heights, *links[w])
-                misfit = _misfit(fitted, middles)
-                for one, two in (links[w], links[1 - w]):
-                    misfit = _spread(misfit, one, two)
-                _accept(heights, noise, trust[w], fitted, kept, misfit)
-    return Heights(heights, noise)
+class _Fits(NamedTuple):
+    """What is fitted to each crossing's neighbourhood; kernels write here again and again."""
+
+    heights: Values
+    kinds: NDArray[np.uint8]
+    """Places in :data:`KEPT`."""
+    misfit: Values
+    """How far they lie beyond what the mask allows: each, and then on average around."""
+    aside: Values
+    """The same on the way there."""
+
+    @staticmethod
+    def room(count: int) -> _Fits:
+        one, other, third = (np.empty(count, np.float32) for _ in range(3))
+        return _Fits(one, np.empty(count, np.uint8), other, third)
 
 
-def _with_double(onward: Links) -> tuple[Links, Links]:
-    """Links of one step back and forth, and of two."""
-    return onward, doubled(onward)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Smoothing:
+    """Heights, their noise, and how far each axis' fits are still trusted, with one order of the axes."""
+
+    along: Values
+    noise: Values
+    trust: tuple[Values, Values]
+    order: tuple[int, int]
+
+    @staticmethod
+    def of(first: Values, order: tuple[int, int]) -> _Smoothing:
+        return _Smoothing(
+            first.copy(), np.ones_like(first), (np.ones_like(first), np.ones_like(first)), order
+        )
+
+    def further(self, w: int, links: list[_Links], middles: Values, fits: _Fits) -> None:
+        """Smooth along axis ``w`` over the columns that ``links`` lead to."""
+        _fit(self.along, links[w], middles, fits.heights, fits.kinds, fits.misfit)
+        _spread(fits.misfit, links[w], fits.aside)
+        _spread(fits.aside, links[1 - w], fits.misfit)
+        _accept(self.along, self.noise, self.trust[w], fits)
+
+
+class _Links(NamedTuple):
+    """(2, n) each: links of one step back and forth, and of two."""
+
+    one: Links
+    two: Links
+
+
+def _with_double(onward: Links) -> _Links:
+    return _Links(onward, doubled(onward))
 
 
 @numba.njit(parallel=True, cache=True)
-def _fit(h: Values, one: Links, two: Links) -> tuple[Values, Values]:
-    """The quadratic through five columns at each crossing, and the share of the variance that it keeps.
+def _fit(
+    h: Values, links: _Links, middles: Values, fitted: Values, kinds: NDArray[np.uint8], misfit: Values
+) -> None:
+    """The quadratic through five columns at each crossing, which five, and how far it lies beyond the mask's word.
 
     The five are centred where the wall goes on that far, else as near as can be; where it is shorter than five
-    columns nothing changes.
+    columns nothing changes. The mask says that a height lies between two voxel centres.
     """
-    fitted, kept = h.copy(), np.ones_like(h)
+    one, two = links.one, links.two
     for c in numba.prange(len(h)):
         back, forth, back2, forth2 = one[0, c], one[1, c], two[0, c], two[1, c]
+        fit, kind = h[c], np.uint8(0)
         if back2 >= 0 and forth2 >= 0:
             sides = 12 * (h[back] + h[forth]) - 3 * (h[back2] + h[forth2])
-            fitted[c], kept[c] = (17 * h[c] + sides) / 35, CENTRED
+            fit, kind = (17 * h[c] + sides) / 35, np.uint8(1)
         elif back >= 0 and forth2 >= 0 and one[1, forth2] >= 0:
             ends = 6 * h[forth2] - 5 * h[one[1, forth2]]
-            fitted[c], kept[c] = (9 * h[back] + 13 * h[c] + 12 * h[forth] + ends) / 35, ONE_OFF
+            fit, kind = (9 * h[back] + 13 * h[c] + 12 * h[forth] + ends) / 35, np.uint8(2)
         elif forth >= 0 and back2 >= 0 and one[0, back2] >= 0:
             ends = 6 * h[back2] - 5 * h[one[0, back2]]
-            fitted[c], kept[c] = (9 * h[forth] + 13 * h[c] + 12 * h[back] + ends) / 35, ONE_OFF
+            fit, kind = (9 * h[forth] + 13 * h[c] + 12 * h[back] + ends) / 35, np.uint8(2)
         elif forth2 >= 0 and two[1, forth2] >= 0:
             ends = -3 * h[forth2] - 5 * h[one[1, forth2]] + 3 * h[two[1, forth2]]
-            fitted[c], kept[c] = (31 * h[c] + 9 * h[forth] + ends) / 35, END
+            fit, kind = (31 * h[c] + 9 * h[forth] + ends) / 35, np.uint8(3)
         elif back2 >= 0 and two[0, back2] >= 0:
             ends = -3 * h[back2] - 5 * h[one[0, back2]] + 3 * h[two[0, back2]]
-            fitted[c], kept[c] = (31 * h[c] + 9 * h[back] + ends) / 35, END
-    return fitted, kept
-
-
-@numba.njit(parallel=True, cache=True)
-def _misfit(fitted: Values, middles: Values) -> Values:
-    """How far each height lies beyond the voxel centres between which the mask puts it, in voxels."""
-    misfit = np.empty_like(fitted)
-    for c in numba.prange(len(fitted)):
+            fit, kind = (31 * h[c] + 9 * h[back] + ends) / 35, np.uint8(3)
+        fitted[c], kinds[c] = fit, kind
         misfit[c] = max(np.float32(0), abs(fitted[c] - middles[c]) - np.float32(0.5))
-    return misfit
 
 
 @numba.njit(parallel=True, cache=True)
-def _spread(misfit: Values, one: Links, two: Links) -> Values:
+def _spread(misfit: Values, links: _Links, mean: Values) -> None:
     """The mean over up to five columns."""
-    mean = np.empty_like(misfit)
+    one, two = links.one, links.two
     for c in numba.prange(len(misfit)):
         # summed in pairs, so that turning the axis round changes no digit
         total, count = misfit[c], 1
-        for links in (one, two):
-            back, forth = links[0, c], links[1, c]
+        for step in (one, two):
+            back, forth = step[0, c], step[1, c]
             pair = (misfit[back] if back >= 0 else np.float32(0)) + (
                 misfit[forth] if forth >= 0 else np.float32(0)
             )
             total += pair
             count += (back >= 0) + (forth >= 0)
         mean[c] = total / np.float32(count)
-    return mean
 
 
 @numba.njit(parallel=True, cache=True)
-def _accept(
-    heights: Values, noise: Values, trust: Values, fitted: Values, kept: Values, misfit: Values
-) -> None:
+def _accept(heights: Values, noise: Values, trust: Values, fits: _Fits) -> None:
     """Move towards the fit as far as it agrees with the mask, and never farther than at the level before."""
     for c in numba.prange(len(heights)):
-        share = min(trust[c], max(np.float32(0), 1 - misfit[c] / np.float32(MISFIT)))
+        share = min(trust[c], max(np.float32(0), 1 - fits.misfit[c] / np.float32(MISFIT)))
         trust[c] = share
-        heights[c] += share * (fitted[c] - heights[c])
-        noise[c] *= 1 - share * (1 - kept[c])
+        heights[c] += share * (fits.heights[c] - heights[c])
+        noise[c] *= 1 - share * (1 - KEPT[fits.kinds[c]])
 
 
 @numba.njit(parallel=True, cache=True)

@@ -17,7 +17,6 @@ from tomosurf.surface.cases import Cube
 
 Ints = NDArray[np.int64]
 Label = np.int64
-Floats = NDArray[np.float64]
 
 MOST_WALLS = 30
 """Walls on six faces: at most five each."""
@@ -122,19 +121,20 @@ def draw(labels: Ints, cube: Cube, walls: Ints) -> int:
 
 
 @numba.njit(cache=True)
-def place_junction(points: Floats, labels: Ints, ring: Ints, which: int, place: Floats) -> None:
-    """Where junction ``which`` of a face lies; ``points`` ((4, 3)) are the crossings of its edges, in turn.
+def lies_between(labels: Ints, ring: Ints, which: int, edges: Ints) -> int:
+    """Between which ``edges`` ((4,), in turn from 0) of a face junction ``which`` lies; returns how many these are.
 
     ``ring`` are the face's corners, ``labels`` the cube's. Where background is one of three labels, its own border
-    runs straight through the junction: outer surfaces stay smooth where two structures meet beneath them.
+    runs straight through the junction: outer surfaces stay smooth where two structures meet beneath them. Then
+    -3 is returned: the junction lies on the line from the first to the second of three, as near to the third as
+    can be.
     """
     a, b, c, d = labels[ring[0]], labels[ring[1]], labels[ring[2]], labels[ring[3]]
     if face_kind(a, b, c, d) == 3:
         n = 0 if a == c else 1
         n += 2 * ((ring[n] > ring[n + 2]) != (which == 1))
-        for axis in range(3):
-            place[axis] = (points[(n + 3) % 4, axis] + points[n, axis]) / 2
-        return
+        edges[0], edges[1] = (n + 3) % 4, n
+        return 2
     still, crossed = 0, 0
     for n in range(4):
         if labels[ring[n]] == labels[ring[(n + 1) % 4]]:
@@ -142,29 +142,16 @@ def place_junction(points: Floats, labels: Ints, ring: Ints, which: int, place: 
         else:
             crossed += 1
     first, second, third = (still + 1) % 4, (still + 2) % 4, (still + 3) % 4
-    if crossed == 3 and labels[ring[still]] == 0:
-        _meet(points, third, first, second, place)
-    elif crossed == 3 and labels[ring[second]] == 0:
-        _meet(points, first, second, third, place)
-    elif crossed == 3 and labels[ring[third]] == 0:
-        _meet(points, third, second, first, place)
-    else:
-        for axis in range(3):
-            total = 0.0 if crossed == 3 else points[still, axis]
-            place[axis] = (points[first, axis] + points[second, axis] + points[third, axis] + total) / crossed
-
-
-@numba.njit(cache=True)
-def _meet(points: Floats, start: int, stop: int, arm: int, place: Floats) -> None:
-    """The point of a border between two crossings that is nearest to a third, not too near its ends."""
-    ahead, length = 0.0, 0.0
-    for axis in range(3):
-        along = points[stop, axis] - points[start, axis]
-        ahead += (points[arm, axis] - points[start, axis]) * along
-        length += along * along
-    fraction = min(max(ahead / length, 0.1), 0.9)
-    for axis in range(3):
-        place[axis] = points[start, axis] + (points[stop, axis] - points[start, axis]) * fraction
+    edges[0], edges[1], edges[2], edges[3] = first, second, third, still
+    if crossed == 4:
+        return 4
+    if labels[ring[still]] == 0:
+        edges[0], edges[1], edges[2] = third, first, second
+    elif labels[ring[third]] == 0:
+        edges[0], edges[1], edges[2] = third, second, first
+    elif labels[ring[second]] != 0:
+        return 3
+    return -3
 
 
 @numba.njit(cache=True)

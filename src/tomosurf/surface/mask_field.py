@@ -21,7 +21,7 @@ from tomosurf.surface.crossings import Crossings
 from tomosurf.surface.fractions import CLEARANCE
 from tomosurf.surface.heights import Heights, smooth_heights
 from tomosurf.surface.straighten import straighten
-from tomosurf.surface.triangulate import Triangulation, place, triangulate
+from tomosurf.surface.triangulate import Triangulation, triangulate
 from tomosurf.surface.volumes import hold_volumes
 
 OWN = np.float32(3.0)
@@ -72,20 +72,21 @@ def mask_walls(
     matrix = np.asarray(affine, np.float64)[:3, :3]
     i, j, k = (float(s) for s in np.linalg.norm(matrix, axis=0))
     inverse = np.linalg.inv(matrix)
-    seen = [_seen(labels, crossings, axis, (i, j, k), inverse @ inverse.T) for axis in range(3)]
-    fractions, depths, weights = (np.concatenate([s[n] for s in seen]) for n in range(3))
-    grid = Grid(flat, np.array(crossings.shape), np.concatenate(crossings.starts), crossings.rows())
-    blended = _blend(grid, _Said(fractions, depths, weights))
+    said = _Said(*(np.empty(len(crossings), np.float32) for _ in range(3)))
+    thin = np.empty(len(crossings), np.bool_)
+    for axis in range(3):
+        parts = [crossings.by_axis(values)[axis] for values in (*said, thin)]
+        seen = _seen(labels, crossings, axis, (i, j, k), inverse @ inverse.T)
+        for part, values in zip(parts, seen[1:], strict=True):
+            part[seen[0]] = values
+    grid = Grid(flat, np.array(crossings.shape), crossings.places, crossings.rows)
+    blended = _blend(grid, said)
     still = np.zeros(len(blended), np.bool_) if held is None else held
     blended[still] = 0.5
-    thin = np.concatenate([s[3] for s in seen])
     links = contours_of(grid, still | thin)
     blended = straighten(grid, links, blended, (i, j, k))
-    walls = triangulate(
-        labels, crossings, crossings.by_axis(blended), np.full(len(blended), np.nan, np.float32)
-    )
-    moved = hold_volumes(grid, links, affine, walls, blended, still)
-    place(walls, labels, crossings, crossings.by_axis(moved))
+    walls = triangulate(labels, crossings, crossings.by_axis(blended))
+    hold_volumes(grid, links, affine, walls, blended, still)
     return walls
 
 
@@ -95,15 +96,16 @@ def _seen(
     axis: int,
     spacing: tuple[float, float, float],
     metric: NDArray[np.float64],
-) -> tuple[Values, Values, Values, NDArray[np.bool_]]:
-    """What the columns along one axis say: fractions, mm of depth a voxel of height, weights, and what is thin."""
+) -> tuple[NDArray[np.int32], Values, Values, Values, NDArray[np.bool_]]:
+    """What the columns along one axis say of which crossings: fractions, depths, weights, and what is thin."""
     columns = columns_of(labels, crossings, axis, spacing)
     middles = _middles(columns.starts, crossings.shape, axis)
     widths = np.array(HALF_WIDTHS, np.float32)
-    thin = _thin(labels.reshape(-1, order="F"), columns.starts, crossings.shape, axis, widths)
+    flat, starts = labels.reshape(-1, order="F"), crossings.starts[axis]
+    thin = _thin(flat, starts, crossings.shape, axis, widths)[columns.order]
     heights = smooth_heights(columns, middles, middles + thin, spacing)
     fractions = np.clip(heights.along - middles + np.float32(0.5), CLEARANCE, 1 - CLEARANCE)
-    return fractions, *_depths(columns, heights, metric), thin != 0
+    return columns.order, fractions, *_depths(columns, heights, metric), thin != 0
 
 
 def _depths(columns: Columns, heights: Heights, metric: NDArray[np.float64]) -> tuple[Values, Values]:

@@ -1,7 +1,8 @@
 """The points of a triangulation that lie on no edge of the lattice: where three labels or more meet.
 
 Each belongs to a cube and has a key, ``8 * place + n``: ``place`` is the cube's flat index, n is twice the axis of
-the lower face that a junction lies on, plus 1 for the second junction there, or :data:`APEX`.
+the lower face that a junction lies on, plus 1 for the second junction there, or :data:`APEX`. Between which other
+points it lies depends on the labels alone, and is found once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from tomosurf.surface.cases import Cube
 from tomosurf.surface.columns import Grid, number_of
-from tomosurf.surface.junctions import MOST_WALLS, Ints, cut_corners, draw, place_junction
+from tomosurf.surface.junctions import MOST_WALLS, Ints, cut_corners, draw, lies_between
 
 Floats = NDArray[np.float64]
 
@@ -24,49 +25,143 @@ APEX = 7
 CLEAR = 0.05
 """Least distance of an apex from its cube's faces where junctions say where it lies, in steps."""
 
+AMID, BESIDE, WITHIN = 0, 1, 2
+"""How a point lies between others: in their middle; on the line through two, as near to a third as can be, but not
+too near their ends; in their middle, but :data:`CLEAR` of its cube's faces."""
+
+_TOGETHER = 256
+"""How many points are taken with the same scratch arrays."""
+
 
 class Meeting(NamedTuple):
-    """All points of a triangulation, those of the crossings first, and the keys of the others, ascending."""
+    """Where these points lie, by the numbers of other points; those of the crossings come first, then these."""
 
-    points: Floats
-    """(n, 3) in index space."""
-    values: NDArray[np.float32]
     keys: Ints
+    """(m,) ascending."""
+    between: NDArray[np.int32]
+    """(m, 24), at the end -1: an apex may have all of its cube's nodes around it."""
+    how: NDArray[np.uint8]
+    """(m,)"""
 
 
-def place_meeting(grid: Grid, cube: Cube, meeting: Meeting) -> None:
-    """Place the points that have a key, by the crossings around them; their values are means of those around.
+def meeting_of(grid: Grid, cube: Cube, keys: Ints) -> Meeting:
+    """Between which others the points with these ``keys`` lie.
 
-    A junction lies where its face's crossings say (:func:`tomosurf.surface.junctions.place_junction`). An apex is
-    the middle of its cube's junctions, so that the line where three labels meet runs on smoothly; of all nodes if
-    that isn't inside.
+    A junction lies between its face's crossings (:func:`tomosurf.surface.junctions.lies_between`). An apex is the
+    middle of its cube's junctions, so that the line where three labels meet runs on smoothly; of all nodes if that
+    isn't inside.
     """
-    _place_junctions(grid, cube, meeting)
-    _place_apexes(grid, cube, meeting)
+    meeting = Meeting(keys, np.full((len(keys), 24), -1, np.int32), np.empty(len(keys), np.uint8))
+    _name(grid, cube, keys, meeting.between, meeting.how)
+    return meeting
+
+
+def place_meeting(
+    meeting: Meeting, shape: tuple[int, int], points: Floats, values: NDArray[np.float32]
+) -> None:
+    """Place these points, the last of ``points`` ((n, 3) in index space), in place.
+
+    Their ``values`` ((n,), or none if nobody asks for those) are the means of those around. ``shape``: the
+    lattice's along i and j.
+    """
+    first = len(points) - len(meeting.keys)
+    apexes = meeting.keys % 8 == APEX
+    for some in (np.flatnonzero(~apexes), np.flatnonzero(apexes)):
+        _place(meeting, some, (*shape, first), points, values)
 
 
 @numba.njit(parallel=True, cache=True)
-def _place_junctions(grid: Grid, cube: Cube, meeting: Meeting) -> None:
-    for n in numba.prange(len(meeting.keys)):
-        if meeting.keys[n] % 8 != APEX:
-            _join(grid, cube, np.int64(n), meeting)
-
-
-@numba.njit(parallel=True, cache=True)
-def _place_apexes(grid: Grid, cube: Cube, meeting: Meeting) -> None:
-    for n in numba.prange(len(meeting.keys)):
-        if meeting.keys[n] % 8 == APEX:
-            _top(grid, cube, np.int64(n), meeting)
+def _place(
+    meeting: Meeting, some: Ints, sizes: tuple[int, int, int], points: Floats, values: NDArray[np.float32]
+) -> None:
+    ni, nj, first = sizes
+    keys, between, how = meeting.keys, meeting.between, meeting.how
+    for n in numba.prange(len(some)):
+        at = some[n]
+        count = 0
+        while count < 24 and between[at, count] >= 0:
+            count += 1
+        if how[at] == BESIDE:
+            _beside(points, between[at], first + at)
+        else:
+            for axis in range(3):
+                total = 0.0
+                for other in range(count):
+                    total += points[between[at, other], axis]
+                points[first + at, axis] = total / count
+        if how[at] == WITHIN:
+            row = keys[at] // 8 // ni
+            lows = (keys[at] // 8 - row * ni, row % nj, row // nj)
+            for axis in range(3):
+                low, high = lows[axis] + CLEAR, lows[axis] + 1 - CLEAR
+                points[first + at, axis] = min(max(points[first + at, axis], low), high)
+        if len(values):
+            sum_ = 0.0
+            for other in range(count):
+                sum_ += values[between[at, other]]
+            values[first + at] = sum_ / count
 
 
 @numba.njit(cache=True)
-def _corners(grid: Grid, place: int) -> Ints:
-    """The labels of a cube's corners."""
-    ni, nij = grid.shape[0], grid.shape[0] * grid.shape[1]
-    own = np.empty(8, np.int64)
-    for n in range(8):
-        own[n] = grid.labels[place + (n & 1) + ni * (n >> 1 & 1) + nij * (n >> 2)]
-    return own
+def _beside(points: Floats, between: NDArray[np.int32], place: int) -> None:
+    """The point of a border between two crossings that is nearest to a third, not too near its ends."""
+    start, stop, arm = between[0], between[1], between[2]
+    ahead, length = 0.0, 0.0
+    for axis in range(3):
+        along = points[stop, axis] - points[start, axis]
+        ahead += (points[arm, axis] - points[start, axis]) * along
+        length += along * along
+    fraction = min(max(ahead / length, 0.1), 0.9)
+    for axis in range(3):
+        points[place, axis] = points[start, axis] + (points[stop, axis] - points[start, axis]) * fraction
+
+
+@numba.njit(parallel=True, cache=True)
+def _name(grid: Grid, cube: Cube, keys: Ints, between: NDArray[np.int32], how: NDArray[np.uint8]) -> None:
+    for share in numba.prange(-(-len(keys) // _TOGETHER)):
+        own, nodes, edges = np.empty(16, np.int64), np.empty(24, np.int64), np.empty(4, np.int64)
+        walls = np.empty((MOST_WALLS, 4), np.int64)
+        for n in range(share * _TOGETHER, min((share + 1) * _TOGETHER, len(keys))):
+            place = keys[n] // 8
+            ni, nij = grid.shape[0], grid.shape[0] * grid.shape[1]
+            for corner in range(8):
+                own[corner] = grid.labels[place + (corner & 1) + ni * (corner >> 1 & 1) + nij * (corner >> 2)]
+            if keys[n] % 8 != APEX:
+                how[n] = _name_junction(grid, cube, keys[n], own, edges, between[n])
+                continue
+            cut_corners(own, cube, own[8:])
+            nodes[:] = -1
+            for wall in range(draw(own, cube, walls)):
+                nodes[walls[wall, 0]] = nodes[walls[wall, 1]] = 0
+            junction_nodes(keys, (grid.shape[0], grid.shape[1]), len(grid.starts), n, nodes)
+            how[n] = _name_apex(grid, cube, place, nodes, between[n])
+
+
+@numba.njit(cache=True)
+def _name_junction(
+    grid: Grid, cube: Cube, key: int, own: Ints, edges: Ints, between: NDArray[np.int32]
+) -> int:
+    face = key % 8 // 2 * 2
+    count = lies_between(own, cube.face_corners[face], key % 2, edges)
+    for n in range(abs(count)):
+        between[n] = _edge(grid, cube, key // 8, cube.face_edges[face, edges[n]])
+    return BESIDE if count < 0 else AMID
+
+
+@numba.njit(cache=True)
+def _name_apex(grid: Grid, cube: Cube, place: int, nodes: Ints, between: NDArray[np.int32]) -> int:
+    """``nodes``: numbers of the cube's junctions that there are, 0 for its crossings, the others negative."""
+    faces = 0
+    for node in range(12, 24):
+        if nodes[node] >= 0:
+            faces |= 1 << (node - 12) // 2
+    within = faces & (faces - 1) > 0
+    count = 0
+    for node in range(12 if within else 0, 24):
+        if nodes[node] >= 0:
+            between[count] = nodes[node] if node >= 12 else _edge(grid, cube, place, node)
+            count += 1
+    return WITHIN if within else AMID
 
 
 @numba.njit(cache=True)
@@ -79,70 +174,19 @@ def _edge(grid: Grid, cube: Cube, place: int, edge: int) -> int:
 
 
 @numba.njit(cache=True)
-def _join(grid: Grid, cube: Cube, at: int, meeting: Meeting) -> None:
-    """Place one junction, by its key; its value is the mean of the crossings' on its face."""
-    key = meeting.keys[at]
-    face, which = key % 8 // 2 * 2, key % 2
-    own = _corners(grid, key // 8)
-    place = at + len(meeting.points) - len(meeting.keys)
-    around = np.empty((4, 3), np.float64)
-    total, members = 0.0, 0
-    for n in range(4):
-        edge = cube.face_edges[face, n]
-        if own[cube.ends[edge, 0]] != own[cube.ends[edge, 1]]:
-            crossing = _edge(grid, cube, key // 8, edge)
-            for axis in range(3):
-                around[n, axis] = meeting.points[crossing, axis]
-            total += meeting.values[crossing]
-            members += 1
-    place_junction(around, own, cube.face_corners[face], which, meeting.points[place])
-    meeting.values[place] = total / members
-
-
-@numba.njit(cache=True)
-def junction_nodes(keys: Ints, shape: tuple[int, int], crossings: int, place: int, nodes: Ints) -> None:
+def junction_nodes(keys: Ints, shape: tuple[int, int], crossings: int, at: int, nodes: Ints) -> None:
     """Find the numbers of a cube's junctions among all points, where ``nodes`` ((24,)) isn't negative.
 
-    ``shape`` is the lattice's along i and j, ``crossings`` the number of points before those that have ``keys``.
+    The cube's apex is ``at`` among the ``keys``, ``shape`` is the lattice's along i and j, ``crossings`` the number
+    of points before those that have keys.
     """
+    place = keys[at] // 8
     steps = (1, shape[0], shape[0] * shape[1])
     for node in range(12, 24):
         if nodes[node] >= 0:
             face, which = (node - 12) // 2, node % 2
             key = 8 * (place + steps[face // 2] * (face % 2)) + face // 2 * 2 + which
-            nodes[node] = crossings + find_key(keys, key)
-
-
-@numba.njit(cache=True)
-def _top(grid: Grid, cube: Cube, at: int, meeting: Meeting) -> None:
-    """Place one apex, by its key."""
-    points, crossings = meeting.points, len(meeting.points) - len(meeting.keys)
-    place, apex = meeting.keys[at] // 8, crossings + at
-    own, walls, nodes = _corners(grid, place), np.empty((MOST_WALLS, 4), np.int64), np.full(24, -1)
-    cut_corners(own, cube, np.empty(8, np.int64))
-    for n in range(draw(own, cube, walls)):
-        nodes[walls[n, 0]] = nodes[walls[n, 1]] = 0
-    junction_nodes(meeting.keys, (grid.shape[0], grid.shape[1]), crossings, place, nodes)
-    middle, joint = np.zeros(3), np.zeros(3)
-    total, members, joints, faces = 0.0, 0, 0, 0
-    for node in range(24):
-        if nodes[node] < 0:
-            continue
-        number = nodes[node] if node >= 12 else _edge(grid, cube, place, node)
-        if node >= 12:
-            joint += points[number]
-            joints += 1
-            faces |= 1 << (node - 12) // 2
-        middle += points[number]
-        total += meeting.values[number]
-        members += 1
-    meeting.values[apex] = total / members
-    points[apex] = middle / members
-    if faces & (faces - 1):
-        low = (place % grid.shape[0], place // grid.shape[0] % grid.shape[1])
-        lows = (low[0], low[1], place // (grid.shape[0] * grid.shape[1]))
-        for axis in range(3):
-            points[apex, axis] = min(max(joint[axis] / joints, lows[axis] + CLEAR), lows[axis] + 1 - CLEAR)
+            nodes[node] = crossings + _key_near(keys, key, at)
 
 
 @numba.njit(cache=True)
@@ -157,3 +201,19 @@ def find_key(keys: Ints, key: int) -> int:
         else:
             high = middle
     return low
+
+
+@numba.njit(cache=True)
+def _key_near(keys: Ints, key: int, at: int) -> int:
+    """The same, from ``at`` on in growing steps: most that is asked for is near by."""
+    step: int = 1
+    if keys[at] < key:
+        while at + step < len(keys) and keys[at + step] < key:
+            step *= 2
+        low, high = at + step // 2, min(at + step, len(keys) - 1)
+    else:
+        while at - step >= 0 and keys[at - step] > key:
+            step *= 2
+        low, high = max(at - step, 0), at - step // 2
+    found: int = low + find_key(keys[low : high + 1], key)
+    return found

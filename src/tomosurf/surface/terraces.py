@@ -5,21 +5,18 @@ terraces. But it crosses the middle of every step, since on either side of it a 
 heights of wide terraces are bent as little as can be while each stays within its half voxel, over wide strides and
 over narrow ones in turn; what is then still nearly straight over wide strides is straightened.
 
-References: Terzopoulos 1983, Multilevel computational processes for visual surface reconstruction, Comput. Vis.
-Graph. Image Process. 24 (thin plates over several grids); Beck and Teboulle 2009, A fast iterative
-shrinkage-thresholding algorithm for linear inverse problems, SIAM J. Imaging Sci. 2 (the momentum).
+Reference: Terzopoulos 1983, Multilevel computational processes for visual surface reconstruction, Comput. Vis.
+Graph. Image Process. 24 (thin plates over several grids).
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tomosurf.surface.bends import Stride, beside, groups_of, packed, relax
 from tomosurf.surface.columns import Columns
-from tomosurf.surface.fractions import CLEARANCE
 
 WIDE = 3
 """A terrace is wide that is 2 to the power of this times as wide as a step is high."""
@@ -36,19 +33,8 @@ LAST_ROUNDS = 24
 ROUND = 0.3
 """What is this far off a straight line over a wide stride (in the smallest spacing) is round, not straight."""
 
-HALF = np.float32(0.5)
-
 Values = NDArray[np.float32]
 Links = NDArray[np.int32]
-
-
-class _Terraces(NamedTuple):
-    """Which columns a stride leads to, as in :class:`Columns`, and what lies on wide terraces."""
-
-    onward: Links
-    middles: Values
-    free: NDArray[np.bool_]
-    """(2, n): which columns move for the sake of their neighbours along each of the two other axes."""
 
 
 def span_terraces(
@@ -60,17 +46,19 @@ def span_terraces(
     """
     finest, height = min(spacing), spacing[columns.axis]
     extra = [int(np.floor(np.log2(height / spacing[axis]))) for axis in columns.across]
-    wide = _onward(columns.onward, [WIDE + n for n in extra])
-    narrow = _onward(columns.onward, [1 + n for n in extra])
+    wide, narrow = (_onward(columns.onward, [times + n for n in extra]) for times in (WIDE, 1))
     free = _on_terraces(middles, wide)
-    some = np.flatnonzero(free.any(axis=0)).astype(np.int32)
-    around = [_around(links, some) for links in (wide, narrow)]
-    spanned = heights.copy()
-    for _ in range(CYCLES):
-        for links, bent in zip((wide, narrow), around, strict=True):
-            _relax(spanned, _Terraces(links, middles, free), (some, bent), ROUNDS, 0.0)
-    _relax(spanned, _Terraces(wide, middles, free), (around[0], some), LAST_ROUNDS, ROUND * finest / height)
-    return spanned
+    strides = (_straighten(wide, free), _straighten(narrow, free))
+    groups = groups_of(strides)  # levelling out joins none that straightening over the same stride doesn't
+    over_wide, over_narrow = (packed(stride, groups) for stride in strides)
+    level = packed(_level_out(wide, free), groups)
+    middles, spanned = middles[groups.order], heights[groups.order]
+    for stride in (over_wide, over_narrow) * CYCLES:
+        relax(spanned, middles, stride, groups, ROUNDS, np.float32(0))
+    relax(spanned, middles, level, groups, LAST_ROUNDS, np.float32(ROUND * finest / height))
+    whole = heights.copy()
+    whole[groups.order] = spanned
+    return whole
 
 
 def _onward(onward: Links, doublings: list[int]) -> Links:
@@ -108,101 +96,39 @@ def _on_terraces(middles: Values, onward: Links) -> NDArray[np.bool_]:
     return found
 
 
-def _around(onward: Links, some: NDArray[np.int32]) -> NDArray[np.int32]:
-    """``some`` columns and those that a stride leads to from there."""
-    found = np.zeros(onward.shape[1] + 1, np.bool_)  # the last for where there is none
-    found[some] = True
-    found[onward[:, some]] = True
-    return np.flatnonzero(found[:-1]).astype(np.int32)
+def _straighten(onward: Links, free: NDArray[np.bool_]) -> Stride:
+    """A stride to straighten by: what is free along an axis moves, for the sake of all bends it has a part in."""
+    return Stride(onward, free, _led_to(onward, free))
 
 
-def _relax(
-    heights: Values,
-    terraces: _Terraces,
-    lists: tuple[NDArray[np.int32], NDArray[np.int32]],
-    rounds: int,
-    nearly: float,
-) -> None:
-    """Straighten ``heights`` in place: those of the columns in the first of the lists, from bends in the second."""
-    moving, bent = lists
-    straight = nearly > 0
-    stiffness = _stiffness(terraces, moving, straight)
-    ahead, bends = heights.copy(), np.zeros((len(heights), 2), np.float32)
-    for done in range(rounds):
-        _bend(terraces, ahead, bends, np.float32(nearly), bent)
-        momentum = np.float32(done / (done + 3))
-        _step(terraces, heights, ahead, bends, (moving, stiffness, straight, momentum))
+def _level_out(onward: Links, free: NDArray[np.bool_]) -> Stride:
+    """One for what is nearly straight: bends of what is free count, and all that has a part in them moves."""
+    return Stride(onward, _leading_to(onward, free), free)
 
 
-@numba.njit(parallel=True, cache=True)
-def _stiffness(terraces: _Terraces, some: NDArray[np.int32], straight: bool) -> Values:
-    """Three times how stiff each of ``some`` heights is: a bend holds three, so that a step never goes too far."""
-    onward, free = terraces.onward, terraces.free
-    stiffness = np.empty(len(some), np.float32)
-    for at in numba.prange(len(some)):
-        c = some[at]
-        total = np.float32(0)
-        for w in range(2):
-            if not (free[w, c] or straight):
-                continue
-            total += np.float32(free[w, c])
-            for way in range(2 * w, 2 * w + 2):
-                n = onward[way, c]
-                if n >= 0:
-                    bent = free[w, n] if straight else onward[2 * w, n] >= 0 and onward[2 * w + 1, n] >= 0
-                    total += np.float32(0.25) * np.float32(bent)
-        stiffness[at] = np.float32(3) * total
-    return stiffness
+@numba.njit(cache=True)
+def _led_to(onward: Links, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(2, n) what is ``free`` along an axis or one stride from there along it, if the wall goes on both ways.
 
-
-@numba.njit(parallel=True, cache=True)
-def _bend(
-    terraces: _Terraces, heights: Values, bends: Values, nearly: np.float32, some: NDArray[np.int32]
-) -> None:
-    """How far heights lie off the middle between their neighbours along each axis.
-
-    With ``nearly`` above 0 only for those on terraces, and less the farther off they are, down to nothing there.
+    What is free has a column one stride away, whichever the stride.
     """
-    onward, free = terraces.onward, terraces.free
-    for at in numba.prange(len(some)):
-        c = some[at]
-        for w in range(2):
-            back, forth = onward[2 * w, c], onward[2 * w + 1, c]
-            if back < 0 or forth < 0 or (nearly > 0 and not free[w, c]):
-                continue
-            bend = heights[c] - HALF * (heights[back] + heights[forth])
-            if nearly > 0:
-                off = bend / nearly
-                share = max(np.float32(0), np.float32(1) - off * off)
-                bend *= share * share
-            bends[c, w] = bend
+    found = free.copy()
+    for w in range(2):
+        for c in range(free.shape[1]):
+            if free[w, c]:
+                for way in range(2 * w, 2 * w + 2):
+                    n = onward[way, c]
+                    found[w, n] |= onward[2 * w, n] >= 0 and onward[2 * w + 1, n] >= 0
+    return found
 
 
 @numba.njit(parallel=True, cache=True)
-def _step(
-    terraces: _Terraces,
-    now: Values,
-    ahead: Values,
-    bends: Values,
-    given: tuple[NDArray[np.int32], Values, bool, np.float32],
-) -> None:
-    """Move heights down the slope of the sum of squared bends at the places ahead, and look ahead from there."""
-    onward, middles, free = terraces.onward, terraces.middles, terraces.free
-    some, stiffness, straight, momentum = given
-    room = np.float32(0.5 - CLEARANCE)
-    for at in numba.prange(len(some)):
-        if stiffness[at] == 0:
-            continue
-        c = some[at]
-        slope = np.float32(0)
+def _leading_to(onward: Links, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(2, n) what is ``free`` along an axis or has a part in the bend of what is."""
+    found = free.copy()
+    for c in numba.prange(free.shape[1]):
         for w in range(2):
-            if not (free[w, c] or straight):
-                continue
-            # both sides are added first, so that turning the axis round changes no digit
-            back, forth = onward[2 * w, c], onward[2 * w + 1, c]
-            pull = bends[back, w] if back >= 0 else np.float32(0)
-            pull += bends[forth, w] if forth >= 0 else np.float32(0)
-            slope += bends[c, w] - HALF * pull
-        before = now[c]
-        moved = min(max(ahead[c] - slope / stiffness[at], middles[c] - room), middles[c] + room)
-        now[c], ahead[c] = moved, moved + momentum * (moved - before)
+            found[w, c] |= (
+                beside(onward, free, w, c, 2 * w) >= 0 or beside(onward, free, w, c, 2 * w + 1) >= 0
+            )
+    return found

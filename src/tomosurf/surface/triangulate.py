@@ -22,7 +22,7 @@ from tomosurf.surface.junctions import (
     junction_count,
     touches_itself,
 )
-from tomosurf.surface.meeting import APEX, Meeting, find_key, junction_nodes, place_meeting
+from tomosurf.surface.meeting import APEX, Meeting, find_key, junction_nodes, meeting_of, place_meeting
 
 Fractions = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ class Triangulation:
         sides: (m, 2) uint16, the larger label first.
         values: (n,) float32, as given for the crossings; at the other points the mean of those around.
         pinches: points at which one structure's surface touches itself, ascending, int32.
-        keys: of the points that belong to no crossing (:mod:`tomosurf.surface.meeting`), ascending, int64.
+        meeting: where the points lie that belong to no crossing.
     """
 
     points: Floats
@@ -46,7 +46,7 @@ class Triangulation:
     sides: NDArray[np.uint16]
     values: NDArray[np.float32]
     pinches: NDArray[np.int32]
-    keys: Ints
+    meeting: Meeting
 
 
 class _Lattice(NamedTuple):
@@ -69,7 +69,10 @@ class _Found(NamedTuple):
 
 
 def triangulate(
-    labels: NDArray[np.integer[Any]], crossings: Crossings, fractions: Fractions, values: NDArray[np.float32]
+    labels: NDArray[np.integer[Any]],
+    crossings: Crossings,
+    fractions: Fractions,
+    values: NDArray[np.float32] | None = None,
 ) -> Triangulation:
     """The walls between all labels of a lattice, each cube of eight lattice points on its own.
 
@@ -81,12 +84,12 @@ def triangulate(
         labels: (ni, nj, nk) unsigned, Fortran-ordered; the outermost layer is background (0).
         crossings: of these labels.
         fractions: for each crossing how far along its edge it lies, in (0, 1), float32.
-        values: for each crossing, those along i first, then j, then k, a number that goes along.
+        values: for each crossing, those along i first, then j, then k, a number that goes along; else NaN does.
 
     Raises:
         DataError: more vertices than int32 can number.
     """
-    lattice = _Lattice(labels.T, np.concatenate(crossings.starts), crossings.rows())
+    lattice = _Lattice(labels.T, crossings.places, crossings.rows)
     counts = np.zeros((labels.shape[2], 2), np.int64)
     _count(lattice, cube(), cases(), counts)
     firsts = np.zeros((len(counts) + 1, 2), np.int64)
@@ -105,28 +108,20 @@ def triangulate(
         _meet(lattice, cube(), firsts, found.keys)
     _fill(lattice, cube(), cases(), firsts, found)
     pinches = (np.flatnonzero(found.pinched) + len(crossings)).astype(np.int32)
-    points, all_values = np.empty((len(crossings) + own, 3)), np.empty(len(crossings) + own, np.float32)
-    all_values[: len(crossings)] = values
-    made = Triangulation(points, found.faces, found.sides, all_values, pinches, found.keys)
-    place(made, labels, crossings, fractions)
-    return made
-
-
-def place(
-    walls: Triangulation, labels: NDArray[np.integer[Any]], crossings: Crossings, fractions: Fractions
-) -> None:
-    """Place the points of ``walls``, in place, where these ``fractions`` say; the rest as in :func:`triangulate`.
-
-    How triangles hang together depends on the labels alone, so that crossings may be moved afterwards.
-    """
+    points, all_values = (
+        np.empty((len(crossings) + own, 3)),
+        np.full(len(crossings) + own, np.nan, np.float32),
+    )
     first = 0
     for axis, (starts, along) in enumerate(zip(crossings.starts, fractions, strict=True)):
-        _place(starts, along, labels.shape, axis, walls.points[first : first + len(starts)])
+        _place(starts, along, labels.shape, axis, points[first : first + len(starts)])
         first += len(starts)
-    if len(walls.keys):
-        flat, starts = labels.reshape(-1, order="F"), np.concatenate(crossings.starts)
-        grid = Grid(flat, np.array(labels.shape), starts, crossings.rows())
-        place_meeting(grid, cube(), Meeting(walls.points, walls.values, walls.keys))
+    if values is not None:
+        all_values[: len(crossings)] = values
+    grid = Grid(labels.reshape(-1, order="F"), np.array(labels.shape), lattice.starts, lattice.rows)
+    meeting = meeting_of(grid, cube(), found.keys)
+    place_meeting(meeting, labels.shape[:2], points, all_values[: 0 if values is None else None])
+    return Triangulation(points, found.faces, found.sides, all_values, pinches, meeting)
 
 
 @numba.njit(parallel=True, cache=True)
@@ -353,6 +348,6 @@ def _nodes(lattice: _Lattice, place: int, walls: Ints, nodes: Ints, found: _Foun
             if walls[n, end] >= 12:
                 nodes[walls[n, end]] = 0
     shape = (lattice.labels.shape[2], lattice.labels.shape[1])
-    junction_nodes(found.keys, shape, found.crossings, place, nodes)
-    apex: int = found.crossings + find_key(found.keys, 8 * place + APEX)
-    return apex
+    at: int = find_key(found.keys, 8 * place + APEX)
+    junction_nodes(found.keys, shape, found.crossings, at, nodes)
+    return found.crossings + at

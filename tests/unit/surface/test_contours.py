@@ -12,7 +12,7 @@ from tomosurf.surface.crossings import find_crossings
 def grid_of(labels: NDArray[np.integer]) -> Grid:
     crossings = find_crossings(labels)
     flat = labels.reshape(-1, order="F")
-    return Grid(flat, np.array(crossings.shape), np.concatenate(crossings.starts), crossings.rows())
+    return Grid(flat, np.array(crossings.shape), crossings.places, crossings.rows)
 
 
 def noise(seed: int, count: int) -> NDArray[np.uint8]:

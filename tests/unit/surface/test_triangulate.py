@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tomosurf.data.complex import SurfaceComplex
 from tomosurf.surface.crossings import find_crossings
 from tomosurf.surface.measure import Measurements, measure
-from tomosurf.surface.triangulate import Triangulation, place, triangulate
+from tomosurf.surface.meeting import place_meeting
+from tomosurf.surface.triangulate import Triangulation, triangulate
 from tomosurf.testing.segmentations import segment
 
 
@@ -26,8 +27,7 @@ def walls_of(labels: Any, seed: int | None = None) -> Triangulation:
     if seed is not None:
         random = np.random.default_rng(seed)
         along = [np.clip(random.beta(0.3, 0.3, len(a)), 1e-3, 1 - 1e-3).astype(np.float32) for a in along]
-    values = np.full(len(crossings), np.nan, np.float32)
-    return triangulate(lattice, crossings, (along[0], along[1], along[2]), values)
+    return triangulate(lattice, crossings, (along[0], along[1], along[2]))
 
 
 def complex_of(found: Triangulation) -> SurfaceComplex:
@@ -138,15 +138,31 @@ def test_the_same_bytes_again() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_walls_that_are_placed_anew_are_those_of_the_new_places(kind: type[np.integer[Any]]) -> None:
+def test_points_beside_crossings_that_were_moved_are_where_they_would_have_been(
+    kind: type[np.integer[Any]],
+) -> None:
     labels = np.random.default_rng(5).integers(0, 4, (9, 8, 7)).astype(kind)
     lattice = np.asfortranarray(np.pad(labels, 1))
     crossings = find_crossings(lattice)
     random = np.random.default_rng(6)
     first, second = (random.uniform(0.01, 0.99, len(crossings)).astype(np.float32) for _ in range(2))
-    values = random.normal(size=len(crossings)).astype(np.float32)
-    moved, wanted = (triangulate(lattice, crossings, crossings.by_axis(a), values) for a in (first, second))
-    assert len(moved.keys) and (moved.points[-len(moved.keys) :] != wanted.points[-len(moved.keys) :]).any()
-    place(moved, lattice, crossings, crossings.by_axis(second))
+    moved, wanted = (triangulate(lattice, crossings, crossings.by_axis(a)) for a in (first, second))
+    others = slice(len(crossings), None)
+    assert (moved.points[others] != wanted.points[others]).any()
+    moved.points[: len(crossings)] = wanted.points[: len(crossings)]
+    place_meeting(moved.meeting, lattice.shape[:2], moved.points, np.empty(0, np.float32))
     np.testing.assert_array_equal(moved.points, wanted.points)
-    np.testing.assert_array_equal(moved.values, wanted.values)
+
+
+def test_values_go_along_and_move_no_point() -> None:
+    lattice = padded(np.random.default_rng(5).integers(0, 4, (9, 8, 7)))
+    crossings = find_crossings(lattice)
+    random = np.random.default_rng(6)
+    along = crossings.by_axis(random.uniform(0.01, 0.99, len(crossings)).astype(np.float32))
+    values = random.normal(size=len(crossings)).astype(np.float32)
+    without, found = triangulate(lattice, crossings, along), triangulate(lattice, crossings, along, values)
+    np.testing.assert_array_equal(found.points, without.points)
+    assert np.isnan(without.values).all()
+    np.testing.assert_array_equal(found.values[: len(values)], values)
+    others = found.values[len(values) :]
+    assert len(others) and (others > values.min()).all() and (others < values.max()).all()
