@@ -134,7 +134,7 @@ def _weigh(surface: _Surface, along: Values, lines: Values, own: Values, aside: 
                 continue
             before, after = np.uint64(back >> 2), np.uint64(forth >> 2)
             ax, ay = _between(back, along[before], here, _axis(second, third, before) == axis, -ONE)
-            bx, by = _between(forth, along[after], here, _axis(second, third, after) == axis, ONE - ONE)
+            bx, by = _between(forth, along[after], here, _axis(second, third, after) == axis, np.float32(0))
             across = w + int(w >= axis)
             ax, ay, bx, by = ax * size[axis], ay * size[across], bx * size[axis], by * size[across]
             a, b = np.sqrt(ax * ax + ay * ay), np.sqrt(bx * bx + by * by)
@@ -182,7 +182,7 @@ def _bend(surface: _Surface, along: Values, lines: Values, own: Values, aside: V
             before, after = _place(back, 0) >> np.uint64(2), _place(forth, 0) >> np.uint64(2)
             same, alike = _axis(second, third, before) == axis, _axis(second, third, after) == axis
             ax, ay = _between(back, along[before], here, same, -ONE)
-            bx, by = _between(forth, along[after], here, alike, ONE - ONE)
+            bx, by = _between(forth, along[after], here, alike, np.float32(0))
             other = ONE - share
             x = weight * (share * ax + other * bx) * size[axis]
             y = weight * (share * ay + other * by) * size[w + int(w >= axis)]
