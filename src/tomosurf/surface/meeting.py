@@ -42,6 +42,8 @@ class Meeting(NamedTuple):
     """(m, 24), at the end -1: an apex may have all of its cube's nodes around it."""
     how: NDArray[np.uint8]
     """(m,)"""
+    turns: tuple[Ints, Ints]
+    """Which of them are junctions, and which apexes, that lie between those."""
 
 
 def meeting_of(grid: Grid, cube: Cube, keys: Ints) -> Meeting:
@@ -51,55 +53,74 @@ def meeting_of(grid: Grid, cube: Cube, keys: Ints) -> Meeting:
     middle of its cube's junctions, so that the line where three labels meet runs on smoothly; of all nodes if that
     isn't inside.
     """
-    meeting = Meeting(keys, np.full((len(keys), 24), -1, np.int32), np.empty(len(keys), np.uint8))
-    _name(grid, cube, keys, meeting.between, meeting.how)
-    return meeting
+    between, how = np.full((len(keys), 24), -1, np.int32), np.empty(len(keys), np.uint8)
+    _name(grid, cube, keys, between, how)
+    apexes = keys % 8 == APEX
+    return Meeting(keys, between, how, (np.flatnonzero(~apexes), np.flatnonzero(apexes)))
 
 
-def place_meeting(
-    meeting: Meeting, shape: tuple[int, int], points: Floats, values: NDArray[np.float32]
-) -> None:
+def place_meeting(meeting: Meeting, shape: tuple[int, int], points: Floats) -> None:
     """Place these points, the last of ``points`` ((n, 3) in index space), in place.
 
-    Their ``values`` ((n,), or none if nobody asks for those) are the means of those around. ``shape``: the
-    lattice's along i and j.
+    ``shape``: the lattice's along i and j.
     """
-    first = len(points) - len(meeting.keys)
-    apexes = meeting.keys % 8 == APEX
-    for some in (np.flatnonzero(~apexes), np.flatnonzero(apexes)):
-        _place(meeting, some, (*shape, first), points, values)
+    for some in meeting.turns:
+        _place(meeting.keys, meeting.between, meeting.how, some, shape, points)
+
+
+def average_meeting(meeting: Meeting, values: NDArray[np.float32]) -> None:
+    """Give these points, the last of ``values`` ((n,)), the means of those that they lie between, in place."""
+    for some in meeting.turns:
+        _average(meeting.between, some, values)
+
+
+@numba.njit(cache=True)
+def _count(between: NDArray[np.int32]) -> int:
+    """How many others a point lies between."""
+    count: int = 0
+    while count < len(between) and between[count] >= 0:
+        count += 1
+    return count
 
 
 @numba.njit(parallel=True, cache=True)
 def _place(
-    meeting: Meeting, some: Ints, sizes: tuple[int, int, int], points: Floats, values: NDArray[np.float32]
+    keys: Ints,
+    between: NDArray[np.int32],
+    how: NDArray[np.uint8],
+    some: Ints,
+    shape: tuple[int, int],
+    points: Floats,
 ) -> None:
-    ni, nj, first = sizes
-    keys, between, how = meeting.keys, meeting.between, meeting.how
+    ni, nj = shape
+    first = len(points) - len(keys)
     for n in numba.prange(len(some)):
         at = some[n]
-        count = 0
-        while count < 24 and between[at, count] >= 0:
-            count += 1
         if how[at] == BESIDE:
             _beside(points, between[at], first + at)
-        else:
-            for axis in range(3):
-                total = 0.0
-                for other in range(count):
-                    total += points[between[at, other], axis]
-                points[first + at, axis] = total / count
-        if how[at] == WITHIN:
-            row = keys[at] // 8 // ni
-            lows = (keys[at] // 8 - row * ni, row % nj, row // nj)
-            for axis in range(3):
-                low, high = lows[axis] + CLEAR, lows[axis] + 1 - CLEAR
-                points[first + at, axis] = min(max(points[first + at, axis], low), high)
-        if len(values):
-            sum_ = 0.0
+            continue
+        count = _count(between[at])
+        row = keys[at] // 8 // ni
+        lows = (keys[at] // 8 - row * ni, row % nj, row // nj)
+        for axis in range(3):
+            total = 0.0
             for other in range(count):
-                sum_ += values[between[at, other]]
-            values[first + at] = sum_ / count
+                total += points[between[at, other], axis]
+            middle = total / count
+            if how[at] == WITHIN:
+                middle = min(max(middle, lows[axis] + CLEAR), lows[axis] + 1 - CLEAR)
+            points[first + at, axis] = middle
+
+
+@numba.njit(parallel=True, cache=True)
+def _average(between: NDArray[np.int32], some: Ints, values: NDArray[np.float32]) -> None:
+    first = len(values) - len(between)
+    for n in numba.prange(len(some)):
+        at = some[n]
+        count, total = _count(between[at]), 0.0
+        for other in range(count):
+            total += values[between[at, other]]
+        values[first + at] = total / count
 
 
 @numba.njit(cache=True)

@@ -22,7 +22,15 @@ from tomosurf.surface.junctions import (
     junction_count,
     touches_itself,
 )
-from tomosurf.surface.meeting import APEX, Meeting, find_key, junction_nodes, meeting_of, place_meeting
+from tomosurf.surface.meeting import (
+    APEX,
+    Meeting,
+    average_meeting,
+    find_key,
+    junction_nodes,
+    meeting_of,
+    place_meeting,
+)
 
 Fractions = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 Floats = NDArray[np.float64]
@@ -108,19 +116,18 @@ def triangulate(
         _meet(lattice, cube(), firsts, found.keys)
     _fill(lattice, cube(), cases(), firsts, found)
     pinches = (np.flatnonzero(found.pinched) + len(crossings)).astype(np.int32)
-    points, all_values = (
-        np.empty((len(crossings) + own, 3)),
-        np.full(len(crossings) + own, np.nan, np.float32),
-    )
+    points = np.empty((len(crossings) + own, 3))
+    all_values = np.full(len(points), np.nan, np.float32)
     first = 0
     for axis, (starts, along) in enumerate(zip(crossings.starts, fractions, strict=True)):
         _place(starts, along, labels.shape, axis, points[first : first + len(starts)])
         first += len(starts)
-    if values is not None:
-        all_values[: len(crossings)] = values
     grid = Grid(labels.reshape(-1, order="F"), np.array(labels.shape), lattice.starts, lattice.rows)
     meeting = meeting_of(grid, cube(), found.keys)
-    place_meeting(meeting, labels.shape[:2], points, all_values[: 0 if values is None else None])
+    place_meeting(meeting, labels.shape[:2], points)
+    if values is not None:
+        all_values[: len(crossings)] = values
+        average_meeting(meeting, all_values)
     return Triangulation(points, found.faces, found.sides, all_values, pinches, meeting)
 
 

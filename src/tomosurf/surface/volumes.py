@@ -101,7 +101,7 @@ def hold_volumes(
         onward[0] = 0
         offsets += onward
         _move(moves, onward[moves.ends[:, 0]] - onward[moves.ends[:, 1]], ends, moved, walls.points)
-        place_meeting(walls.meeting, (ni, nj), walls.points, np.empty(0, np.float32))
+        place_meeting(walls.meeting, (ni, nj), walls.points)
     return moved
 
 

@@ -150,7 +150,7 @@ def test_points_beside_crossings_that_were_moved_are_where_they_would_have_been(
     others = slice(len(crossings), None)
     assert (moved.points[others] != wanted.points[others]).any()
     moved.points[: len(crossings)] = wanted.points[: len(crossings)]
-    place_meeting(moved.meeting, lattice.shape[:2], moved.points, np.empty(0, np.float32))
+    place_meeting(moved.meeting, lattice.shape[:2], moved.points)
     np.testing.assert_array_equal(moved.points, wanted.points)
 
 
