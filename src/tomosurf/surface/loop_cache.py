@@ -70,7 +70,10 @@ class OurLoops:
         kinds = (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
         found = next(filter(None, (kind.from_function(function, file) for kind in kinds)), None)
         if found is not None:
+            # in the name too: an old index is read before its stamp is looked at, and fails where a type is gone
+            place = found.get_disambiguator()
             found.get_source_stamp = partial(stamp, path)
+            found.get_disambiguator = lambda: f"{place}-{stamp(path)[:12]}"
         return found
 
 
