@@ -13,6 +13,7 @@ from tomosurf.errors import DataError
 from tomosurf.surface.cases import Cases, Cube, cases, cube
 from tomosurf.surface.columns import Grid
 from tomosurf.surface.crossings import Crossings
+from tomosurf.surface.cubes import Rows, mark_row, pattern_of, two_sided
 from tomosurf.surface.junctions import (
     MOST_WALLS,
     Ints,
@@ -57,14 +58,6 @@ class Triangulation:
     meeting: Meeting
 
 
-class _Lattice(NamedTuple):
-    """What kernels see: labels as (nk, nj, ni), all crossings, and where their rows begin."""
-
-    labels: NDArray[np.integer[Any]]
-    starts: Ints
-    rows: Ints
-
-
 class _Found(NamedTuple):
     """What kernels fill; see :class:`Triangulation`."""
 
@@ -97,7 +90,7 @@ def triangulate(
     Raises:
         DataError: more vertices than int32 can number.
     """
-    lattice = _Lattice(labels.T, crossings.places, crossings.rows)
+    lattice = Rows(labels.T, crossings.places, crossings.rows)
     counts = np.zeros((labels.shape[2], 2), np.int64)
     _count(lattice, cube(), cases(), counts)
     firsts = np.zeros((len(counts) + 1, 2), np.int64)
@@ -146,24 +139,24 @@ def _place(
 
 
 @numba.njit(parallel=True, cache=True)
-def _count(lattice: _Lattice, cube: Cube, cases: Cases, counts: Ints) -> None:
+def _count(lattice: Rows, cube: Cube, cases: Cases, counts: Ints) -> None:
     """For each layer of cubes the numbers of triangles, and of points that belong to no crossing."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
         _count_layer(lattice, cube, cases, np.int64(k), counts)
 
 
 @numba.njit(cache=True)
-def _count_layer(lattice: _Lattice, cube: Cube, cases: Cases, k: int, counts: Ints) -> None:
+def _count_layer(lattice: Rows, cube: Cube, cases: Cases, k: int, counts: Ints) -> None:
     nj, ni = lattice.labels.shape[1:]
     edges, marks, own = np.empty((ni, 12), np.int64), np.zeros(ni, np.bool_), np.empty(8, np.int64)
     cut, walls = np.empty(8, np.int64), np.empty((MOST_WALLS, 4), np.int64)
     for j in range(nj - 1):
-        low, high = _row(lattice, j, k, edges, marks)
+        low, high = mark_row(lattice, j, k, edges, marks)
         for i in range(low, high):
             if not marks[i]:
                 continue
             marks[i] = False
-            pattern = _pattern(lattice.labels, i, j, k, own)[2]
+            pattern = pattern_of(lattice.labels, i, j, k, own)[2]
             if pattern >= 0:
                 counts[k, 0] += cases.counts[pattern]
                 continue
@@ -171,7 +164,7 @@ def _count_layer(lattice: _Lattice, cube: Cube, cases: Cases, k: int, counts: In
                 junction_count(own, 0, cube) + junction_count(own, 2, cube) + junction_count(own, 4, cube)
             )
             counts[k, 0] += cut_corners(own, cube, cut)
-            pattern = _two_sided(own)[2]
+            pattern = two_sided(own)[2]
             if pattern >= 0:
                 counts[k, 0] += cases.counts[pattern]
             else:
@@ -180,14 +173,14 @@ def _count_layer(lattice: _Lattice, cube: Cube, cases: Cases, k: int, counts: In
 
 
 @numba.njit(parallel=True, cache=True)
-def _meet(lattice: _Lattice, cube: Cube, firsts: Ints, keys: Ints) -> None:
+def _meet(lattice: Rows, cube: Cube, firsts: Ints, keys: Ints) -> None:
     """Name all points that belong to no crossing, in ascending order."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
         _meet_layer(lattice, cube, firsts, np.int64(k), keys)
 
 
 @numba.njit(cache=True)
-def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, keys: Ints) -> None:
+def _meet_layer(lattice: Rows, cube: Cube, firsts: Ints, k: int, keys: Ints) -> None:
     nj, ni = lattice.labels.shape[1:]
     if firsts[k, 1] == firsts[k + 1, 1]:
         return
@@ -195,12 +188,12 @@ def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, keys: Ints)
     cut = np.empty(8, np.int64)
     at = firsts[k, 1]
     for j in range(nj - 1):
-        low, high = _row(lattice, j, k, edges, marks)
+        low, high = mark_row(lattice, j, k, edges, marks)
         for i in range(low, high):
             if not marks[i]:
                 continue
             marks[i] = False
-            if _pattern(lattice.labels, i, j, k, own)[2] >= 0:
+            if pattern_of(lattice.labels, i, j, k, own)[2] >= 0:
                 continue
             key = 8 * (i + ni * (j + nj * k))
             for face in (0, 2, 4):
@@ -208,20 +201,20 @@ def _meet_layer(lattice: _Lattice, cube: Cube, firsts: Ints, k: int, keys: Ints)
                     keys[at] = key + face + which
                     at += 1
             cut_corners(own, cube, cut)
-            if _two_sided(own)[2] < 0:
+            if two_sided(own)[2] < 0:
                 keys[at] = key + APEX
                 at += 1
 
 
 @numba.njit(parallel=True, cache=True)
-def _fill(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, found: _Found) -> None:
+def _fill(lattice: Rows, cube: Cube, cases: Cases, firsts: Ints, found: _Found) -> None:
     """All triangles."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
         _fill_layer(lattice, cube, cases, firsts, np.int64(k), found)
 
 
 @numba.njit(cache=True)
-def _fill_layer(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, k: int, found: _Found) -> None:
+def _fill_layer(lattice: Rows, cube: Cube, cases: Cases, firsts: Ints, k: int, found: _Found) -> None:
     nj, ni = lattice.labels.shape[1:]
     if firsts[k, 0] == firsts[k + 1, 0]:
         return
@@ -230,12 +223,12 @@ def _fill_layer(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, k: in
     nodes = np.empty(24, np.int64)
     at = firsts[k, 0]
     for j in range(nj - 1):
-        low, high = _row(lattice, j, k, edges, marks)
+        low, high = mark_row(lattice, j, k, edges, marks)
         for i in range(low, high):
             if not marks[i]:
                 continue
             marks[i] = False
-            small, large, pattern = _pattern(lattice.labels, i, j, k, own)
+            small, large, pattern = pattern_of(lattice.labels, i, j, k, own)
             if pattern < 0:
                 for n in range(cut_corners(own, cube, cut)):
                     corner = cut[n]
@@ -246,7 +239,7 @@ def _fill_layer(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, k: in
                     alone = 1 << corner if label > around else 255 - (1 << corner)
                     pair = (min(label, around), max(label, around))
                     at = _emit(cases, alone, edges[i], pair, at, found)
-                small, large, pattern = _two_sided(own)
+                small, large, pattern = two_sided(own)
             if pattern >= 0:
                 at = _emit(cases, pattern, edges[i], (small, large), at, found)
             else:
@@ -254,69 +247,6 @@ def _fill_layer(lattice: _Lattice, cube: Cube, cases: Cases, firsts: Ints, k: in
                 nodes[:12] = edges[i]
                 apex = _nodes(lattice, i + ni * (j + nj * k), walls[:count], nodes, found)
                 at = _cone(walls[:count], nodes, apex, at, found)
-
-
-@numba.njit(cache=True)
-def _row(lattice: _Lattice, j: int, k: int, edges: Ints, marks: NDArray[np.bool_]) -> tuple[int, int]:
-    """Mark the cubes of a row that have a crossing, note theirs in ``edges``; all lie between the two returned."""
-    nj = lattice.labels.shape[1]
-    low, high = lattice.labels.shape[2], 0
-    for b in range(2):
-        for span in (
-            _note(lattice, 0, j + nj * (k + b), 2 * b, edges, marks),
-            _note(lattice, 0, j + 1 + nj * (k + b), 2 * b + 1, edges, marks),
-            _note(lattice, 1, j + nj * (k + b), 4 + 2 * b, edges, marks),
-            _note(lattice, 2, j + b + nj * k, 8 + 2 * b, edges, marks),
-        ):
-            low, high = min(low, span[0]), max(high, span[1])
-    return low, high
-
-
-@numba.njit(cache=True)
-def _note(
-    lattice: _Lattice, axis: int, row: int, edge: int, edges: Ints, marks: NDArray[np.bool_]
-) -> tuple[int, int]:
-    """One row of crossings; those along j and k belong to the cube before them too, as its next edge."""
-    starts, ni = lattice.starts, lattice.labels.shape[2]
-    first, stop = lattice.rows[axis, row], lattice.rows[axis, row + 1]
-    if first == stop:
-        return ni, 0
-    for n in range(first, stop):
-        i = starts[n] - row * ni
-        edges[i, edge] = n
-        marks[i] = True
-        if axis > 0:
-            edges[i - 1, edge + 1] = n
-            marks[i - 1] = True
-    return starts[first] - row * ni - int(axis > 0), starts[stop - 1] - row * ni + 1
-
-
-@numba.njit(cache=True)
-def _pattern(labels: NDArray[np.integer[Any]], i: int, j: int, k: int, own: Ints) -> tuple[Label, Label, int]:
-    """The labels of a cube's corners go to ``own``; returns what :func:`_two_sided` does."""
-    for c in range(2):
-        for b in range(2):
-            own[4 * c + 2 * b] = labels[k + c, j + b, i]
-            own[4 * c + 2 * b + 1] = labels[k + c, j + b, i + 1]
-    found: tuple[Label, Label, int] = _two_sided(own)
-    return found
-
-
-@numba.njit(cache=True)
-def _two_sided(own: Ints) -> tuple[Label, Label, int]:
-    """The smaller and larger label of a cube and which corners have the larger; -1 for three labels or more."""
-    small, large = own[0], own[0]
-    for n in range(1, 8):
-        small, large = min(small, own[n]), max(large, own[n])
-    pattern: int = 0
-    for n in range(8):
-        if own[n] == large:
-            pattern |= 1 << n
-        elif own[n] != small:
-            return small, large, -1
-    if small == large:
-        pattern = 0
-    return small, large, pattern
 
 
 @numba.njit(cache=True)
@@ -347,7 +277,7 @@ def _cone(walls: Ints, nodes: Ints, apex: int, at: int, found: _Found) -> int:
 
 
 @numba.njit(cache=True)
-def _nodes(lattice: _Lattice, place: int, walls: Ints, nodes: Ints, found: _Found) -> int:
+def _nodes(lattice: Rows, place: int, walls: Ints, nodes: Ints, found: _Found) -> int:
     """Find the points of the junctions of the cube at flat index ``place``, and return its apex."""
     nodes[12:] = -1
     for n in range(len(walls)):
