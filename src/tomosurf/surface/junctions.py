@@ -121,6 +121,19 @@ def draw(labels: Ints, cube: Cube, walls: Ints) -> int:
 
 
 @numba.njit(cache=True)
+def wall_count(labels: Ints, cube: Cube) -> int:
+    """How many walls :func:`draw` draws."""
+    count: int = 0
+    for face in range(6):
+        ring = cube.face_corners[face]
+        a, b, c, d = labels[ring[0]], labels[ring[1]], labels[ring[2]], labels[ring[3]]
+        changes = int(a != b) + int(b != c) + int(c != d) + int(d != a)
+        kind = face_kind(a, b, c, d)
+        count += changes + int(kind == 3) if kind >= 2 else changes // 2
+    return count
+
+
+@numba.njit(cache=True)
 def lies_between(labels: Ints, ring: Ints, which: int, edges: Ints) -> int:
     """Between which ``edges`` ((4,), in turn from 0) of a face junction ``which`` lies; returns how many these are.
 
@@ -160,14 +173,21 @@ def touches_itself(walls: Ints, count: int) -> bool:
     for first in range(count):
         for side in (2, 3):
             label = walls[first, side]
-            if label == 0:
+            if label == 0 or _members(walls, first, label):
                 continue
-            members = 0
-            for n in range(count):
-                members += walls[n, 2] == label or walls[n, 3] == label
+            members = _members(walls, count, label)
             if _ring(walls, count, first, label) < members:
                 return True
     return False
+
+
+@numba.njit(cache=True)
+def _members(walls: Ints, count: int, label: int) -> int:
+    """How many of the first ``count`` walls have ``label`` beside them."""
+    members: int = 0
+    for n in range(count):
+        members += walls[n, 2] == label or walls[n, 3] == label
+    return members
 
 
 @numba.njit(cache=True)

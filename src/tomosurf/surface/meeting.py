@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tomosurf.surface.cases import Cube
 from tomosurf.surface.columns import Grid, number_of
-from tomosurf.surface.junctions import MOST_WALLS, Ints, cut_corners, draw, lies_between
+from tomosurf.surface.junctions import Ints, cut_corners, junction_count, lies_between
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,9 @@ AMID, BESIDE, WITHIN = 0, 1, 2
 """How a point lies between others: in their middle; on the line through two, as near to a third as can be, but not
 too near their ends; in their middle, but :data:`CLEAR` of its cube's faces."""
 
+MOST_BETWEEN = 14
+"""Between how many others a point can lie: an apex between two junctions and all crossings of its cube."""
+
 _TOGETHER = 256
 """How many points are taken with the same scratch arrays."""
 
@@ -39,7 +42,8 @@ class Meeting(NamedTuple):
     keys: Ints
     """(m,) ascending."""
     between: NDArray[np.int32]
-    """(m, 24), at the end -1: an apex may have all of its cube's nodes around it."""
+    """(m, :data:`MOST_BETWEEN`), at the end -1; the last of an apex are all junctions of its cube, in the order of their
+    nodes."""
     how: NDArray[np.uint8]
     """(m,)"""
     turns: tuple[Ints, Ints]
@@ -53,7 +57,7 @@ def meeting_of(grid: Grid, cube: Cube, keys: Ints) -> Meeting:
     middle of its cube's junctions, so that the line where three labels meet runs on smoothly; of all nodes if that
     isn't inside.
     """
-    between, how = np.full((len(keys), 24), -1, np.int32), np.empty(len(keys), np.uint8)
+    between, how = np.full((len(keys), MOST_BETWEEN), -1, np.int32), np.empty(len(keys), np.uint8)
     _name(grid, cube, keys, between, how)
     apexes = keys % 8 == APEX
     return Meeting(keys, between, how, (np.flatnonzero(~apexes), np.flatnonzero(apexes)))
@@ -75,8 +79,8 @@ def average_meeting(meeting: Meeting, values: NDArray[np.float32]) -> None:
 
 
 @numba.njit(cache=True)
-def _count(between: NDArray[np.int32]) -> int:
-    """How many others a point lies between."""
+def count_between(between: NDArray[np.int32]) -> int:
+    """How many others a point lies between, from its row of :attr:`Meeting.between`."""
     count: int = 0
     while count < len(between) and between[count] >= 0:
         count += 1
@@ -99,7 +103,7 @@ def _place(
         if how[at] == BESIDE:
             _beside(points, between[at], first + at)
             continue
-        count = _count(between[at])
+        count = count_between(between[at])
         row = keys[at] // 8 // ni
         lows = (keys[at] // 8 - row * ni, row % nj, row // nj)
         for axis in range(3):
@@ -117,7 +121,7 @@ def _average(between: NDArray[np.int32], some: Ints, values: NDArray[np.float32]
     first = len(values) - len(between)
     for n in numba.prange(len(some)):
         at = some[n]
-        count, total = _count(between[at]), 0.0
+        count, total = count_between(between[at]), 0.0
         for other in range(count):
             total += values[between[at, other]]
         values[first + at] = total / count
@@ -140,8 +144,8 @@ def _beside(points: Floats, between: NDArray[np.int32], place: int) -> None:
 @numba.njit(parallel=True, cache=True)
 def _name(grid: Grid, cube: Cube, keys: Ints, between: NDArray[np.int32], how: NDArray[np.uint8]) -> None:
     for share in numba.prange(-(-len(keys) // _TOGETHER)):
-        own, nodes, edges = np.empty(16, np.int64), np.empty(24, np.int64), np.empty(4, np.int64)
-        walls = np.empty((MOST_WALLS, 4), np.int64)
+        own, edges = np.empty(16, np.int64), np.empty(4, np.int64)
+        near = np.full(12, share * _TOGETHER)
         for n in range(share * _TOGETHER, min((share + 1) * _TOGETHER, len(keys))):
             place = keys[n] // 8
             ni, nij = grid.shape[0], grid.shape[0] * grid.shape[1]
@@ -149,13 +153,10 @@ def _name(grid: Grid, cube: Cube, keys: Ints, between: NDArray[np.int32], how: N
                 own[corner] = grid.labels[place + (corner & 1) + ni * (corner >> 1 & 1) + nij * (corner >> 2)]
             if keys[n] % 8 != APEX:
                 how[n] = _name_junction(grid, cube, keys[n], own, edges, between[n])
-                continue
-            cut_corners(own, cube, own[8:])
-            nodes[:] = -1
-            for wall in range(draw(own, cube, walls)):
-                nodes[walls[wall, 0]] = nodes[walls[wall, 1]] = 0
-            junction_nodes(keys, (grid.shape[0], grid.shape[1]), len(grid.starts), n, nodes)
-            how[n] = _name_apex(grid, cube, place, nodes, between[n])
+            else:
+                cut_corners(own, cube, own[8:])
+                some = _junctions(grid, cube, keys, place, own, near)
+                how[n] = _name_apex(grid, cube, (place, some), own, near, between[n])
 
 
 @numba.njit(cache=True)
@@ -170,17 +171,38 @@ def _name_junction(
 
 
 @numba.njit(cache=True)
-def _name_apex(grid: Grid, cube: Cube, place: int, nodes: Ints, between: NDArray[np.int32]) -> int:
-    """``nodes``: numbers of the cube's junctions that there are, 0 for its crossings, the others negative."""
-    faces = 0
-    for node in range(12, 24):
-        if nodes[node] >= 0:
-            faces |= 1 << (node - 12) // 2
+def _junctions(grid: Grid, cube: Cube, keys: Ints, place: int, own: Ints, near: Ints) -> int:
+    """Which junctions a cube has, as bits, and where each is among the ``keys``, in ``near`` ((12,)).
+
+    ``own``: the cube's labels without the corners that are cut off. ``near`` is where they are looked for first.
+    """
+    steps = (1, grid.shape[0], grid.shape[0] * grid.shape[1])
+    some: int = 0
+    for face in range(6):
+        lower = 8 * (place + steps[face // 2] * (face % 2)) + face // 2 * 2
+        for which in range(junction_count(own, face, cube)):
+            node = 2 * face + which
+            near[node] = _key_near(keys, lower + which, near[node])
+            some |= 1 << node
+    return some
+
+
+@numba.njit(cache=True)
+def _name_apex(
+    grid: Grid, cube: Cube, around: tuple[int, int], own: Ints, near: Ints, between: NDArray[np.int32]
+) -> int:
+    """``around``: the cube's place and its :func:`_junctions`, which are in ``near``."""
+    place, some = around
+    faces = (some | some >> 1) & 0b010101010101
     within = faces & (faces - 1) > 0
     count = 0
-    for node in range(12 if within else 0, 24):
-        if nodes[node] >= 0:
-            between[count] = nodes[node] if node >= 12 else _edge(grid, cube, place, node)
+    for edge in range(0 if within else 12):
+        if own[cube.ends[edge, 0]] != own[cube.ends[edge, 1]]:
+            between[count] = _edge(grid, cube, place, edge)
+            count += 1
+    for node in range(12):
+        if some >> node & 1:
+            between[count] = len(grid.starts) + near[node]
             count += 1
     return WITHIN if within else AMID
 
@@ -195,38 +217,8 @@ def _edge(grid: Grid, cube: Cube, place: int, edge: int) -> int:
 
 
 @numba.njit(cache=True)
-def junction_nodes(keys: Ints, shape: tuple[int, int], crossings: int, at: int, nodes: Ints) -> None:
-    """Find the numbers of a cube's junctions among all points, where ``nodes`` ((24,)) isn't negative.
-
-    The cube's apex is ``at`` among the ``keys``, ``shape`` is the lattice's along i and j, ``crossings`` the number
-    of points before those that have keys.
-    """
-    place = keys[at] // 8
-    steps = (1, shape[0], shape[0] * shape[1])
-    for node in range(12, 24):
-        if nodes[node] >= 0:
-            face, which = (node - 12) // 2, node % 2
-            key = 8 * (place + steps[face // 2] * (face % 2)) + face // 2 * 2 + which
-            nodes[node] = crossings + _key_near(keys, key, at)
-
-
-@numba.njit(cache=True)
-def find_key(keys: Ints, key: int) -> int:
-    """Where ``key`` is among ascending ``keys``."""
-    low: int = 0
-    high = len(keys) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@numba.njit(cache=True)
 def _key_near(keys: Ints, key: int, at: int) -> int:
-    """The same, from ``at`` on in growing steps: most that is asked for is near by."""
+    """Where ``key`` is among ascending ``keys``, looked for from ``at`` on in growing steps."""
     step: int = 1
     if keys[at] < key:
         while at + step < len(keys) and keys[at + step] < key:
@@ -236,5 +228,10 @@ def _key_near(keys: Ints, key: int, at: int) -> int:
         while at - step >= 0 and keys[at - step] > key:
             step *= 2
         low, high = max(at - step, 0), at - step // 2
-    found: int = low + find_key(keys[low : high + 1], key)
-    return found
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -22,13 +22,13 @@ from tomosurf.surface.junctions import (
     draw,
     junction_count,
     touches_itself,
+    wall_count,
 )
 from tomosurf.surface.meeting import (
     APEX,
     Meeting,
     average_meeting,
-    find_key,
-    junction_nodes,
+    count_between,
     meeting_of,
     place_meeting,
 )
@@ -64,6 +64,8 @@ class _Found(NamedTuple):
     crossings: int
     """How many points belong to one."""
     keys: Ints
+    between: NDArray[np.int32]
+    """See :class:`tomosurf.surface.meeting.Meeting`."""
     faces: NDArray[np.int32]
     sides: NDArray[np.uint16]
     pinched: NDArray[np.bool_]
@@ -98,15 +100,19 @@ def triangulate(
     triangles, own = firsts[-1]
     if len(crossings) + own > np.iinfo(np.int32).max:
         raise DataError("surfaces have more vertices than int32 can number; crop or coarsen the labels")
+    keys = np.empty(own, np.int64)
+    if own:
+        _meet(lattice, cube(), firsts, keys)
+    grid = Grid(labels.reshape(-1, order="F"), np.array(labels.shape), lattice.starts, lattice.rows)
+    meeting = meeting_of(grid, cube(), keys)
     found = _Found(
         len(crossings),
-        np.empty(own, np.int64),
+        keys,
+        meeting.between,
         np.empty((triangles, 3), np.int32),
         np.empty((triangles, 2), np.uint16),
         np.zeros(own, bool),
     )
-    if own:
-        _meet(lattice, cube(), firsts, found.keys)
     _fill(lattice, cube(), cases(), firsts, found)
     pinches = (np.flatnonzero(found.pinched) + len(crossings)).astype(np.int32)
     points = np.empty((len(crossings) + own, 3))
@@ -115,8 +121,6 @@ def triangulate(
     for axis, (starts, along) in enumerate(zip(crossings.starts, fractions, strict=True)):
         _place(starts, along, labels.shape, axis, points[first : first + len(starts)])
         first += len(starts)
-    grid = Grid(labels.reshape(-1, order="F"), np.array(labels.shape), lattice.starts, lattice.rows)
-    meeting = meeting_of(grid, cube(), found.keys)
     place_meeting(meeting, labels.shape[:2], points)
     if values is not None:
         all_values[: len(crossings)] = values
@@ -149,7 +153,7 @@ def _count(lattice: Rows, cube: Cube, cases: Cases, counts: Ints) -> None:
 def _count_layer(lattice: Rows, cube: Cube, cases: Cases, k: int, counts: Ints) -> None:
     nj, ni = lattice.labels.shape[1:]
     edges, marks, own = np.empty((ni, 12), np.int64), np.zeros(ni, np.bool_), np.empty(8, np.int64)
-    cut, walls = np.empty(8, np.int64), np.empty((MOST_WALLS, 4), np.int64)
+    cut = np.empty(8, np.int64)
     for j in range(nj - 1):
         low, high = mark_row(lattice, j, k, edges, marks)
         for i in range(low, high):
@@ -168,7 +172,7 @@ def _count_layer(lattice: Rows, cube: Cube, cases: Cases, k: int, counts: Ints) 
             if pattern >= 0:
                 counts[k, 0] += cases.counts[pattern]
             else:
-                counts[k, 0] += draw(own, cube, walls)
+                counts[k, 0] += wall_count(own, cube)
                 counts[k, 1] += 1
 
 
@@ -221,7 +225,7 @@ def _fill_layer(lattice: Rows, cube: Cube, cases: Cases, firsts: Ints, k: int, f
     edges, marks, own = np.empty((ni, 12), np.int64), np.zeros(ni, np.bool_), np.empty(8, np.int64)
     cut, walls = np.empty(8, np.int64), np.empty((MOST_WALLS, 4), np.int64)
     nodes = np.empty(24, np.int64)
-    at = firsts[k, 0]
+    at, point = firsts[k]
     for j in range(nj - 1):
         low, high = mark_row(lattice, j, k, edges, marks)
         for i in range(low, high):
@@ -243,10 +247,12 @@ def _fill_layer(lattice: Rows, cube: Cube, cases: Cases, firsts: Ints, k: int, f
             if pattern >= 0:
                 at = _emit(cases, pattern, edges[i], (small, large), at, found)
             else:
+                while found.keys[point] != 8 * (i + ni * (j + nj * k)) + APEX:
+                    point += 1
                 count = draw(own, cube, walls)
                 nodes[:12] = edges[i]
-                apex = _nodes(lattice, i + ni * (j + nj * k), walls[:count], nodes, found)
-                at = _cone(walls[:count], nodes, apex, at, found)
+                _number(walls[:count], found.between[point], nodes)
+                at = _cone(walls[:count], nodes, found.crossings + point, at, found)
 
 
 @numba.njit(cache=True)
@@ -277,14 +283,15 @@ def _cone(walls: Ints, nodes: Ints, apex: int, at: int, found: _Found) -> int:
 
 
 @numba.njit(cache=True)
-def _nodes(lattice: Rows, place: int, walls: Ints, nodes: Ints, found: _Found) -> int:
-    """Find the points of the junctions of the cube at flat index ``place``, and return its apex."""
+def _number(walls: Ints, between: NDArray[np.int32], nodes: Ints) -> None:
+    """Number the junctions of a cube: they are the last of those that its apex lies ``between``."""
     nodes[12:] = -1
     for n in range(len(walls)):
         for end in range(2):
             if walls[n, end] >= 12:
                 nodes[walls[n, end]] = 0
-    shape = (lattice.labels.shape[2], lattice.labels.shape[1])
-    at: int = find_key(found.keys, 8 * place + APEX)
-    junction_nodes(found.keys, shape, found.crossings, at, nodes)
-    return found.crossings + at
+    last = count_between(between)
+    for node in range(23, 11, -1):
+        if nodes[node] == 0:
+            last -= 1
+            nodes[node] = between[last]
