@@ -14,6 +14,9 @@ from tomosurf.surface.crossings import Crossings
 STEEPEST = 3.0
 """Steepest slope (mm a mm) along which a wall is followed from one column to the next."""
 
+_IN_TURN = 1024
+"""How many crossings are taken in turn: what each looks for most often follows what the last one found."""
+
 
 class Grid(NamedTuple):
     """A label map and its crossings, as kernels take them."""
@@ -110,6 +113,16 @@ def number_of(grid: Grid, rows: NDArray[np.int64], place: int) -> int:
     return -1
 
 
+@numba.njit(cache=True, inline="always")
+def _number_next(grid: Grid, place: int, nexts: NDArray[np.int64], way: int) -> int:
+    """As :func:`number_of`, for one that there is; the one after the last, ``nexts[way]``, is tried first."""
+    n = nexts[way]
+    if n >= len(grid.starts) or grid.starts[n] != place:
+        n = number_of(grid, grid.rows, place)
+    nexts[way] = n + 1
+    return n
+
+
 @numba.njit(parallel=True, cache=True)
 def _follow(
     grid: Grid,
@@ -121,22 +134,24 @@ def _follow(
     labels, shape = grid.labels, grid.shape
     strides = (1, shape[0], shape[0] * shape[1])
     up = strides[axes[0]]
-    for c in numba.prange(len(grid.starts)):
-        p = grid.starts[c]
-        pair = (labels[p], labels[p + up])
-        index = (p % shape[0], (p // shape[0]) % shape[1], p // strides[2])
-        height = index[axes[0]]
-        for way in range(4):
-            axis = axes[1 + way // 2]
-            step = 2 * (way % 2) - 1
-            found = -1
-            if 0 <= index[axis] + step < shape[axis]:
-                fall = min(reach[way // 2], height)
-                rise = min(reach[way // 2], shape[axes[0]] - 2 - height)
-                found = _beside(labels, p + step * strides[axis], up, pair, (fall, rise))
-                if found >= 0:
-                    found = place[number_of(grid, grid.rows, found)]
-            onward[way, place[c]] = found
+    for share in numba.prange(-(-len(grid.starts) // _IN_TURN)):
+        nexts = np.zeros(4, np.int64)
+        for c in range(share * _IN_TURN, min((share + 1) * _IN_TURN, len(grid.starts))):
+            p = grid.starts[c]
+            pair = (labels[p], labels[p + up])
+            index = (p % shape[0], (p // shape[0]) % shape[1], p // strides[2])
+            height = index[axes[0]]
+            for way in range(4):
+                axis = axes[1 + way // 2]
+                step = 2 * (way % 2) - 1
+                found = -1
+                if 0 <= index[axis] + step < shape[axis]:
+                    fall = min(reach[way // 2], height)
+                    rise = min(reach[way // 2], shape[axes[0]] - 2 - height)
+                    found = _beside(labels, p + step * strides[axis], up, pair, (fall, rise))
+                    if found >= 0:
+                        found = place[_number_next(grid, found, nexts, way)]
+                onward[way, place[c]] = found
 
 
 @numba.njit(cache=True, inline="always")

@@ -42,8 +42,7 @@ class Meeting(NamedTuple):
     keys: Ints
     """(m,) ascending."""
     between: NDArray[np.int32]
-    """(m, :data:`MOST_BETWEEN`), at the end -1; the last of an apex are all junctions of its cube, in the order of their
-    nodes."""
+    """(m, :data:`MOST_BETWEEN`), at the end -1; an apex' last are all its cube's junctions, as nodes ascend."""
     how: NDArray[np.uint8]
     """(m,)"""
     turns: tuple[Ints, Ints]
