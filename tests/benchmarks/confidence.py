@@ -2,7 +2,8 @@
 
 Only cases that a model was never trained on count, and the model that ships saw all of them. So the folds answer:
 a fold is a sub-folder of ``--folds DIR`` with a model (model.yaml and weights) and a ``metrics.json`` whose
-``held_out_cases`` lists the names, as ``tomosurf train --folds 5`` writes them.
+``held_out_cases`` lists the names, as ``tomosurf train --folds 5`` writes them. Those say nothing of their
+calibration: each one's temperature is fitted to what the others say of their own unseen cases.
 
 ``python -m tests.benchmarks.confidence --folds DIR [--data FOLDER] [--json]``
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +27,15 @@ from tests.benchmarks.harness import Figure, main
 from tomosurf.config import NetworkMethod
 from tomosurf.pipeline import clean_up
 from tomosurf.refine.refine import refine
+from tomosurf.segment.model.library import rewrite
+from tomosurf.segment.model.spec import load_spec
 from tomosurf.segment.network import segment
 from tomosurf.segment.options import SegmentOptions
+from tomosurf.segment.outputs.calibrate import calibrate
+from tomosurf.segment.outputs.decision import decision_of
 from tomosurf.surface.describe import describe
 from tomosurf.surface.extract import extract
+from tomosurf.train.calibration import samples_of
 from tomosurf.train.decathlon import LabelledCase, read_cases
 from tomosurf.validate.mesh_distance import distances_to, surface_of_mask
 
@@ -53,6 +61,22 @@ def folds(root: Path, cases: dict[str, LabelledCase]) -> list[Model]:
     if not found:
         raise SystemExit(f"{root} has no fold: a sub-folder with a model and metrics.json")
     return found
+
+
+def calibrated(models: Sequence[Model], into: Path) -> list[Model]:
+    """Copies of the models in ``into``, those without a calibration with one that none of their own cases is in."""
+    options = SegmentOptions("cpu")
+    samples = [samples_of(model.folder, model.unseen, options) for model in models]
+    copies = []
+    for own, model in enumerate(models):
+        folder = into / model.folder.name
+        shutil.copytree(model.folder, folder)
+        spec = load_spec(folder)
+        if spec.calibration is None:
+            others = [sample for n, some in enumerate(samples) if n != own for sample in some]
+            rewrite(folder, spec.model_copy(update={"calibration": calibrate(others, decision_of(spec))}))
+        copies.append(Model(folder, model.unseen))
+    return copies
 
 
 def claims(model: Model) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float64]]]:
@@ -112,4 +136,5 @@ def _models() -> list[Model]:
 
 if __name__ == "__main__":
     models = _models()
-    raise SystemExit(main("confidence", lambda: figures(models)))
+    with TemporaryDirectory() as folder:
+        raise SystemExit(main("confidence", lambda: figures(calibrated(models, Path(folder)))))
