@@ -116,11 +116,11 @@ def number_of(grid: Grid, rows: NDArray[np.int64], place: int) -> int:
 @numba.njit(cache=True, inline="always")
 def _number_next(grid: Grid, place: int, nexts: NDArray[np.int64], way: int) -> int:
     """As :func:`number_of`, for one that there is; the one after the last, ``nexts[way]``, is tried first."""
-    n = nexts[way]
-    if n >= len(grid.starts) or grid.starts[n] != place:
-        n = number_of(grid, grid.rows, place)
-    nexts[way] = n + 1
-    return n
+    number: int = nexts[way]
+    if number >= len(grid.starts) or grid.starts[number] != place:
+        number = number_of(grid, grid.rows, place)
+    nexts[way] = number + 1
+    return number
 
 
 @numba.njit(parallel=True, cache=True)
