@@ -1,18 +1,19 @@
 """Walls between labels: fields of eight structures against peers' masks; Voronoi cells in growing numbers.
 
 The cells fill an ellipsoid; their walls are found, checked and counted. Time is CPU time of extraction alone, the
-system's share included: of a process's first extraction, as a case has it, and of more straight after it, when some
+system's share included: of a process's first extraction, as a case has it, and of one straight after it, when some
 memory is at hand already (the more of it the fewer the cells).
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numba
@@ -34,8 +35,9 @@ T = TypeVar("T")
 
 SHAPE = (512, 512, 300)
 COUNTS = (10, 30, 100)
-PROCESSES = 3
-"""In how many each number of cells is extracted; the least time counts, since others' work only adds."""
+PROCESSES = 7
+"""In how many each number of cells is extracted. The least time counts: others' work only adds, and so does a virtual
+machine's handing out of memory, which takes now more, now less for the same work."""
 
 
 def distances(meshes: dict[str, Mesh]) -> dict[str, float]:
@@ -57,7 +59,12 @@ def voronoi(count: int, shape: tuple[int, int, int] = SHAPE) -> Segmentation:
     seeds = directions / np.linalg.norm(directions, axis=1, keepdims=True) * radii
     labels = np.zeros(shape, np.uint8, order="F")
     _grow(labels.T, seeds)
-    geometry = Geometry(shape, np.diag([0.7, 0.7, 1.0, 1.0]))
+    return segmented(labels, count)
+
+
+def segmented(labels: NDArray[np.uint8], count: int) -> Segmentation:
+    """``count`` labels with their geometry."""
+    geometry = Geometry(labels.shape, np.diag([0.7, 0.7, 1.0, 1.0]))
     return Segmentation(geometry, labels, tuple(segment(n) for n in range(1, count + 1)))
 
 
@@ -98,26 +105,23 @@ class Checks:
     seconds: float
 
 
-def made(count: int, shape: tuple[int, int, int]) -> Walls:
+def made(file: Path, count: int) -> Walls:
     """Extract; call it in a process of its own, since memory is the process' largest so far."""
     extract_complexes(voronoi(3, (32, 32, 32)))
-    segmentation = voronoi(count, shape)
+    segmentation = segmented(np.load(file), count)
     before = peak_memory_mb()
     start = time.process_time()
     (walls,) = extract_complexes(segmentation)
     seconds = time.process_time() - start
     memory = peak_memory_mb() - before
-    again = math.inf
-    for _ in range(3):
-        start = time.process_time()
-        extract_complexes(segmentation)
-        again = min(again, time.process_time() - start)
-    return Walls(len(walls.faces), seconds, again, memory * 1e6)
+    start = time.process_time()
+    extract_complexes(segmentation)
+    return Walls(len(walls.faces), seconds, time.process_time() - start, memory * 1e6)
 
 
-def checked(count: int, shape: tuple[int, int, int]) -> Checks:
+def checked(file: Path, count: int) -> Checks:
     """Look whether surfaces are sound, meet, and share their walls."""
-    (walls,) = extract_complexes(voronoi(count, shape))
+    (walls,) = extract_complexes(segmented(np.load(file), count))
     start = time.process_time()
     unsound, unshared = parts(walls)
     meeting = len(self_intersections(walls.vertices, walls.faces))
@@ -165,14 +169,17 @@ def cells() -> list[Figure]:
     found: dict[int, Walls] = {}
     figures = []
     for count in COUNTS:
-        runs = [_apart(made, count) for _ in range(PROCESSES)]
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "labels.npy"
+            np.save(file, voronoi(count).labels)
+            runs = [_apart(made, file, count) for _ in range(PROCESSES)]
+            checks = _apart(checked, file, count)
         found[count] = walls = Walls(
             runs[0].triangles,
             min(run.seconds for run in runs),
             min(run.again for run in runs),
             max(run.bytes for run in runs),
         )
-        checks = _apart(checked, count)
         figures += [
             Figure(f"{count} cells: triangles", walls.triangles / 1e6, unit="million"),
             Figure(f"{count} cells: surfaces not closed and manifold", checks.unsound, unit="", goal=0),
@@ -198,9 +205,9 @@ def cells() -> list[Figure]:
     return [*figures, Figure(what, by_another_library(small), unit="", goal=0)]
 
 
-def _apart(what: Callable[[int, tuple[int, int, int]], T], count: int) -> T:
+def _apart(what: Callable[[Path, int], T], file: Path, count: int) -> T:
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(what, count, SHAPE).result()
+        return process.submit(what, file, count).result()
 
 
 def from_fields() -> list[Figure]:
