@@ -36,8 +36,8 @@ T = TypeVar("T")
 SHAPE = (512, 512, 300)
 COUNTS = (10, 30, 100)
 PROCESSES = 7
-"""In how many each number of cells is extracted. The least time counts: others' work only adds, and so does a virtual
-machine's handing out of memory, which takes now more, now less for the same work."""
+"""In how many each number of cells is extracted. The least time counts: others' work only adds, and so does a
+virtual machine's handing out of memory, which takes now more, now less for the same work."""
 
 
 def distances(meshes: dict[str, Mesh]) -> dict[str, float]:
