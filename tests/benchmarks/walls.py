@@ -63,8 +63,9 @@ def voronoi(count: int, shape: tuple[int, int, int] = SHAPE) -> Segmentation:
 
 
 def segmented(labels: NDArray[np.uint8], count: int) -> Segmentation:
-    """``count`` labels with their geometry."""
-    geometry = Geometry(labels.shape, np.diag([0.7, 0.7, 1.0, 1.0]))
+    """``count`` labels, (ni, nj, nk), with their geometry."""
+    ni, nj, nk = labels.shape
+    geometry = Geometry((ni, nj, nk), np.diag([0.7, 0.7, 1.0, 1.0]))
     return Segmentation(geometry, labels, tuple(segment(n) for n in range(1, count + 1)))
 
 
