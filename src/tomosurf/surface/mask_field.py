@@ -70,9 +70,10 @@ def mask_walls(
     """
     matrix = np.asarray(affine, np.float64)[:3, :3]
     i, j, k = (float(s) for s in np.linalg.norm(matrix, axis=0))
+    inverse = np.linalg.inv(matrix)
     grid = Grid(labels.reshape(-1, order="F"), np.array(crossings.shape), crossings.places, crossings.rows)
     still = np.zeros(len(crossings), np.bool_) if held is None else held
-    fractions, thin = _estimated(labels, grid, crossings, (i, j, k), np.linalg.inv(matrix))
+    fractions, thin = _estimated(labels, grid, crossings, (i, j, k), inverse @ inverse.T)
     fractions[still] = 0.5
     links = contours_of(grid, still | thin)
     fractions = straighten(grid, links, fractions, (i, j, k))
@@ -86,14 +87,14 @@ def _estimated(
     grid: Grid,
     crossings: Crossings,
     spacing: tuple[float, float, float],
-    inverse: NDArray[np.float64],
+    metric: NDArray[np.float64],
 ) -> tuple[Values, NDArray[np.bool_]]:
     """The crossings' fractions as the columns along all axes have it, and which belong to what is thin."""
     said = _Said(*(np.empty(len(crossings), np.float32) for _ in range(3)))
     thin = np.empty(len(crossings), np.bool_)
     for axis in range(3):
         parts = [crossings.by_axis(values)[axis] for values in (*said, thin)]
-        order, *seen = _seen(labels, crossings, axis, spacing, inverse @ inverse.T)
+        order, *seen = _seen(labels, crossings, axis, spacing, metric)
         for part, values in zip(parts, seen, strict=True):
             part[order] = values
     return _blend(grid, said), thin
