@@ -197,9 +197,10 @@ def _reach(grid: Grid, links: Links, points: Floats, lengths: tuple[Floats, Floa
         for w in range(2):
             back, forth = links[c, 2 * w] // 4, links[c, 2 * w + 1] // 4
             alone = back < 0 and forth < 0
+            steps = 2 if back >= 0 and forth >= 0 else 1
             back, forth = back if back >= 0 else c, forth if forth >= 0 else c
             for u in range(3):
-                along[w, u] = (points[forth, u] - points[back, u]) / 2
+                along[w, u] = (points[forth, u] - points[back, u]) / steps
             if alone:
                 along[w, w + int(w >= axis)] = 1.0
         for u in range(3):
@@ -211,9 +212,30 @@ def _reach(grid: Grid, links: Links, points: Floats, lengths: tuple[Floats, Floa
                 square += normal[u] * metric[u, v] * normal[v]
         # contours go along the axes in ascending order, which is backwards around the second
         area = -normal[axis] if axis == 1 else normal[axis]
-        swept[c] = max(area, 0.0)
+        swept[c] = max(area, 0.0) / _counted(abs(normal[0]), abs(normal[1]), abs(normal[2]))
         least = STEEPEST * sizes[axis] * np.sqrt(square)
         reach[c] = np.sqrt(square) / max(area, least) if square > 0 else 0.0
+
+
+@numba.njit(cache=True)
+def _counted(i: float, j: float, k: float) -> float:
+    """What a plane's crossings have of its area, each by how far its two contours go past it; 0.75 to 1.
+
+    Arguments are the sizes of the plane's normal in index space, as many crossings as it has along each axis.
+    """
+    ij, jk, ki = _past(i, j), _past(j, k), _past(k, i)
+    return ij * (1 - ki) + jk * (1 - ij) + ki * (1 - jk)
+
+
+@numba.njit(cache=True)
+def _past(own: float, other: float) -> float:
+    """How far a contour goes past a crossing, half way to both that are next, in steps across its edge; on average.
+
+    ``own`` crossings of this kind are a step apart, or in between ``other`` ones that are.
+    """
+    if own >= other:
+        return 1 - other / own / 2 if own > 0 else 0.5
+    return own / other / 2
 
 
 @numba.njit(cache=True)
