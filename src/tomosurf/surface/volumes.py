@@ -41,6 +41,9 @@ FARTHEST = 0.5
 STEEPEST = 0.2
 """Least cosine between a surface's normal and an edge at which the edge's crossing still moves as far as others."""
 
+TINY = 1e-300
+"""More than nothing, for no division by 0."""
+
 Values = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
@@ -197,10 +200,10 @@ def _reach(grid: Grid, links: Links, points: Floats, lengths: tuple[Floats, Floa
         for w in range(2):
             back, forth = links[c, 2 * w] // 4, links[c, 2 * w + 1] // 4
             alone = back < 0 and forth < 0
-            steps = 2 if back >= 0 and forth >= 0 else 1
+            share = 0.5 if back >= 0 and forth >= 0 else 1.0
             back, forth = back if back >= 0 else c, forth if forth >= 0 else c
             for u in range(3):
-                along[w, u] = (points[forth, u] - points[back, u]) / steps
+                along[w, u] = share * (points[forth, u] - points[back, u])
             if alone:
                 along[w, w + int(w >= axis)] = 1.0
         for u in range(3):
@@ -233,9 +236,8 @@ def _past(own: float, other: float) -> float:
 
     ``own`` crossings of this kind are a step apart, or in between ``other`` ones that are.
     """
-    if own >= other:
-        return 1 - other / own / 2 if own > 0 else 0.5
-    return own / other / 2
+    half = 0.5 * min(own, other) / max(own, other, TINY)
+    return 1 - half if own >= other else half
 
 
 @numba.njit(cache=True)
