@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomosurf.surface.cases import Cube
-from tomosurf.surface.columns import Grid, number_of
-from tomosurf.surface.junctions import Ints, cut_corners, junction_count, lies_between
+from tomosurf.surface.junctions import Ints, junction_count, lies_between
 
 Floats = NDArray[np.float64]
 
@@ -45,21 +44,64 @@ class Meeting(NamedTuple):
     """(m, :data:`MOST_BETWEEN`), at the end -1; an apex' last are all its cube's junctions, as nodes ascend."""
     how: NDArray[np.uint8]
     """(m,)"""
-    turns: tuple[Ints, Ints]
-    """Which of them are junctions, and which apexes, that lie between those."""
+    junctions: NDArray[np.uint16]
+    """(m,) of an apex, which junctions its cube has, as bits; 0 of a junction."""
+
+    @staticmethod
+    def room(count: int) -> Meeting:
+        """For :func:`name_junction` and :func:`name_apex` to fill, and then :func:`join_apexes`."""
+        return Meeting(
+            np.empty(count, np.int64),
+            np.full((count, MOST_BETWEEN), -1, np.int32),
+            np.empty(count, np.uint8),
+            np.zeros(count, np.uint16),
+        )
 
 
-def meeting_of(grid: Grid, cube: Cube, keys: Ints) -> Meeting:
-    """Between which others the points with these ``keys`` lie.
+@numba.njit(cache=True)
+def name_junction(cube: Cube, own: Ints, edges: Ints, cut: Ints, meeting: Meeting, at: int) -> None:
+    """Between which crossings the junction lies that is number ``at`` and has its key.
 
-    A junction lies between its face's crossings (:func:`tomosurf.surface.junctions.lies_between`). An apex is the
-    middle of its cube's junctions, so that the line where three labels meet runs on smoothly; of all nodes if that
-    isn't inside.
+    See :func:`tomosurf.surface.junctions.lies_between`. ``edges``: the numbers of the crossings on its cube's
+    edges; ``own``: the labels of its corners; ``cut`` is overwritten.
     """
-    between, how = np.full((len(keys), MOST_BETWEEN), -1, np.int32), np.empty(len(keys), np.uint8)
-    _name(grid, cube, keys, between, how)
-    apexes = keys % 8 == APEX
-    return Meeting(keys, between, how, (np.flatnonzero(~apexes), np.flatnonzero(apexes)))
+    key = meeting.keys[at]
+    face = key % 8 // 2 * 2
+    count = lies_between(own, cube.face_corners[face], key % 2, cut)
+    for n in range(abs(count)):
+        meeting.between[at, n] = edges[cube.face_edges[face, cut[n]]]
+    meeting.how[at] = BESIDE if count < 0 else AMID
+
+
+@numba.njit(cache=True)
+def name_apex(cube: Cube, own: Ints, edges: Ints, meeting: Meeting, at: int) -> None:
+    """Between which crossings an apex lies, and which junctions its cube has; ``own``: labels less what is cut off.
+
+    It is the middle of its cube's junctions, so that the line where three labels meet runs on smoothly; of all
+    nodes if that isn't inside.
+    """
+    junctions = faces = 0
+    for face in range(6):
+        count = junction_count(own, face, cube)
+        junctions |= ((1 << count) - 1) << 2 * face
+        faces += count > 0
+    meeting.junctions[at] = junctions
+    meeting.how[at] = WITHIN if faces > 1 else AMID
+    if faces > 1:
+        return
+    count = 0
+    for edge in range(12):
+        if own[cube.ends[edge, 0]] != own[cube.ends[edge, 1]]:
+            meeting.between[at, count] = edges[edge]
+            count += 1
+
+
+def join_apexes(meeting: Meeting, shape: tuple[int, int], crossings: int) -> None:
+    """Put the numbers of their cubes' junctions between which apexes lie, when all points have their keys.
+
+    ``shape``: the lattice's along i and j. ``crossings``: the number of points that come before these.
+    """
+    _join(meeting.keys, meeting.junctions, shape, crossings, meeting.between)
 
 
 def place_meeting(meeting: Meeting, shape: tuple[int, int], points: Floats) -> None:
@@ -67,14 +109,14 @@ def place_meeting(meeting: Meeting, shape: tuple[int, int], points: Floats) -> N
 
     ``shape``: the lattice's along i and j.
     """
-    for some in meeting.turns:
-        _place(meeting.keys, meeting.between, meeting.how, some, shape, points)
+    for apexes in (False, True):
+        _place(meeting.keys, meeting.between, meeting.how, apexes, shape, points)
 
 
 def average_meeting(meeting: Meeting, values: NDArray[np.float32]) -> None:
     """Give these points, the last of ``values`` ((n,)), the means of those that they lie between, in place."""
-    for some in meeting.turns:
-        _average(meeting.between, some, values)
+    for apexes in (False, True):
+        _average(meeting.keys, meeting.between, apexes, values)
 
 
 @numba.njit(cache=True)
@@ -91,14 +133,16 @@ def _place(
     keys: Ints,
     between: NDArray[np.int32],
     how: NDArray[np.uint8],
-    some: Ints,
+    apexes: bool,
     shape: tuple[int, int],
     points: Floats,
 ) -> None:
+    """Apexes lie between junctions, and come after them."""
     ni, nj = shape
     first = len(points) - len(keys)
-    for n in numba.prange(len(some)):
-        at = some[n]
+    for at in numba.prange(len(keys)):
+        if (keys[at] & 7 == APEX) != apexes:
+            continue
         if how[at] == BESIDE:
             _beside(points, between[at], first + at)
             continue
@@ -116,10 +160,11 @@ def _place(
 
 
 @numba.njit(parallel=True, cache=True)
-def _average(between: NDArray[np.int32], some: Ints, values: NDArray[np.float32]) -> None:
+def _average(keys: Ints, between: NDArray[np.int32], apexes: bool, values: NDArray[np.float32]) -> None:
     first = len(values) - len(between)
-    for n in numba.prange(len(some)):
-        at = some[n]
+    for at in numba.prange(len(between)):
+        if (keys[at] & 7 == APEX) != apexes:
+            continue
         count, total = count_between(between[at]), 0.0
         for other in range(count):
             total += values[between[at, other]]
@@ -141,78 +186,26 @@ def _beside(points: Floats, between: NDArray[np.int32], place: int) -> None:
 
 
 @numba.njit(parallel=True, cache=True)
-def _name(grid: Grid, cube: Cube, keys: Ints, between: NDArray[np.int32], how: NDArray[np.uint8]) -> None:
+def _join(
+    keys: Ints,
+    junctions: NDArray[np.uint16],
+    shape: tuple[int, int],
+    crossings: int,
+    between: NDArray[np.int32],
+) -> None:
+    steps = (1, shape[0], shape[0] * shape[1])
     for share in numba.prange(-(-len(keys) // _TOGETHER)):
-        own, edges = np.empty(16, np.int64), np.empty(4, np.int64)
         near = np.full(12, share * _TOGETHER)
-        for n in range(share * _TOGETHER, min((share + 1) * _TOGETHER, len(keys))):
-            place = keys[n] // 8
-            ni, nij = grid.shape[0], grid.shape[0] * grid.shape[1]
-            for corner in range(8):
-                own[corner] = grid.labels[place + (corner & 1) + ni * (corner >> 1 & 1) + nij * (corner >> 2)]
-            if keys[n] % 8 != APEX:
-                how[n] = _name_junction(grid, cube, keys[n], own, edges, between[n])
-            else:
-                cut_corners(own, cube, own[8:])
-                some = _junctions(grid, cube, keys, place, own, near)
-                how[n] = _name_apex(grid, cube, (place, some), own, near, between[n])
-
-
-@numba.njit(cache=True)
-def _name_junction(
-    grid: Grid, cube: Cube, key: int, own: Ints, edges: Ints, between: NDArray[np.int32]
-) -> int:
-    face = key % 8 // 2 * 2
-    count = lies_between(own, cube.face_corners[face], key % 2, edges)
-    for n in range(abs(count)):
-        between[n] = _edge(grid, cube, key // 8, cube.face_edges[face, edges[n]])
-    return BESIDE if count < 0 else AMID
-
-
-@numba.njit(cache=True)
-def _junctions(grid: Grid, cube: Cube, keys: Ints, place: int, own: Ints, near: Ints) -> int:
-    """Which junctions a cube has, as bits, and where each is among the ``keys``, in ``near`` ((12,)).
-
-    ``own``: the cube's labels without the corners that are cut off. ``near`` is where they are looked for first.
-    """
-    steps = (1, grid.shape[0], grid.shape[0] * grid.shape[1])
-    some: int = 0
-    for face in range(6):
-        lower = 8 * (place + steps[face // 2] * (face % 2)) + face // 2 * 2
-        for which in range(junction_count(own, face, cube)):
-            node = 2 * face + which
-            near[node] = _key_near(keys, lower + which, near[node])
-            some |= 1 << node
-    return some
-
-
-@numba.njit(cache=True)
-def _name_apex(
-    grid: Grid, cube: Cube, around: tuple[int, int], own: Ints, near: Ints, between: NDArray[np.int32]
-) -> int:
-    """``around``: the cube's place and its :func:`_junctions`, which are in ``near``."""
-    place, some = around
-    faces = (some | some >> 1) & 0b010101010101
-    within = faces & (faces - 1) > 0
-    count = 0
-    for edge in range(0 if within else 12):
-        if own[cube.ends[edge, 0]] != own[cube.ends[edge, 1]]:
-            between[count] = _edge(grid, cube, place, edge)
-            count += 1
-    for node in range(12):
-        if some >> node & 1:
-            between[count] = len(grid.starts) + near[node]
-            count += 1
-    return WITHIN if within else AMID
-
-
-@numba.njit(cache=True)
-def _edge(grid: Grid, cube: Cube, place: int, edge: int) -> int:
-    """The number of the crossing on a cube's edge."""
-    low = cube.ends[edge, 0]
-    start = place + (low & 1) + grid.shape[0] * ((low >> 1 & 1) + grid.shape[1] * (low >> 2))
-    found: int = number_of(grid, grid.rows[edge // 4], start)
-    return found
+        for at in range(share * _TOGETHER, min((share + 1) * _TOGETHER, len(keys))):
+            if junctions[at] == 0:
+                continue
+            count = count_between(between[at])
+            for node in range(12):
+                if junctions[at] >> node & 1:
+                    key = keys[at] - APEX + 8 * steps[node // 4] * (node // 2 % 2) + node // 4 * 2 + node % 2
+                    near[node] = _key_near(keys, key, near[node])
+                    between[at, count] = crossings + near[node]
+                    count += 1
 
 
 @numba.njit(cache=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from tomosurf.errors import DataError
 from tomosurf.surface.cases import Cases, Cube, cases, cube
-from tomosurf.surface.columns import Grid
 from tomosurf.surface.crossings import Crossings
 from tomosurf.surface.cubes import Rows, mark_row, pattern_of, two_sided
 from tomosurf.surface.junctions import (
@@ -29,7 +28,9 @@ from tomosurf.surface.meeting import (
     Meeting,
     average_meeting,
     count_between,
-    meeting_of,
+    join_apexes,
+    name_apex,
+    name_junction,
     place_meeting,
 )
 
@@ -100,14 +101,13 @@ def triangulate(
     triangles, own = firsts[-1]
     if len(crossings) + own > np.iinfo(np.int32).max:
         raise DataError("surfaces have more vertices than int32 can number; crop or coarsen the labels")
-    keys = np.empty(own, np.int64)
+    meeting = Meeting.room(own)
     if own:
-        _meet(lattice, cube(), firsts, keys)
-    grid = Grid(labels.reshape(-1, order="F"), np.array(labels.shape), lattice.starts, lattice.rows)
-    meeting = meeting_of(grid, cube(), keys)
+        _meet(lattice, cube(), firsts, meeting)
+        join_apexes(meeting, labels.shape[:2], len(crossings))
     found = _Found(
         len(crossings),
-        keys,
+        meeting.keys,
         meeting.between,
         np.empty((triangles, 3), np.int32),
         np.empty((triangles, 2), np.uint16),
@@ -177,14 +177,14 @@ def _count_layer(lattice: Rows, cube: Cube, cases: Cases, k: int, counts: Ints) 
 
 
 @numba.njit(parallel=True, cache=True)
-def _meet(lattice: Rows, cube: Cube, firsts: Ints, keys: Ints) -> None:
-    """Name all points that belong to no crossing, in ascending order."""
+def _meet(lattice: Rows, cube: Cube, firsts: Ints, meeting: Meeting) -> None:
+    """Name all points that belong to no crossing, in ascending order, and the crossings that they lie between."""
     for k in numba.prange(lattice.labels.shape[0] - 1):
-        _meet_layer(lattice, cube, firsts, np.int64(k), keys)
+        _meet_layer(lattice, cube, firsts, np.int64(k), meeting)
 
 
 @numba.njit(cache=True)
-def _meet_layer(lattice: Rows, cube: Cube, firsts: Ints, k: int, keys: Ints) -> None:
+def _meet_layer(lattice: Rows, cube: Cube, firsts: Ints, k: int, meeting: Meeting) -> None:
     nj, ni = lattice.labels.shape[1:]
     if firsts[k, 1] == firsts[k + 1, 1]:
         return
@@ -202,11 +202,13 @@ def _meet_layer(lattice: Rows, cube: Cube, firsts: Ints, k: int, keys: Ints) -> 
             key = 8 * (i + ni * (j + nj * k))
             for face in (0, 2, 4):
                 for which in range(junction_count(own, face, cube)):
-                    keys[at] = key + face + which
+                    meeting.keys[at] = key + face + which
+                    name_junction(cube, own, edges[i], cut, meeting, at)
                     at += 1
             cut_corners(own, cube, cut)
             if two_sided(own)[2] < 0:
-                keys[at] = key + APEX
+                meeting.keys[at] = key + APEX
+                name_apex(cube, own, edges[i], meeting, at)
                 at += 1
 
 

@@ -236,7 +236,7 @@ def _past(own: float, other: float) -> float:
 
     ``own`` crossings of this kind are a step apart, or in between ``other`` ones that are.
     """
-    half = 0.5 * min(own, other) / max(own, other, TINY)
+    half: float = 0.5 * min(own, other) / max(own, other, TINY)
     return 1 - half if own >= other else half
 
 
