@@ -227,7 +227,8 @@ def _counted(i: float, j: float, k: float) -> float:
     Arguments are the sizes of the plane's normal in index space, as many crossings as it has along each axis.
     """
     ij, jk, ki = _past(i, j), _past(j, k), _past(k, i)
-    return ij * (1 - ki) + jk * (1 - ij) + ki * (1 - jk)
+    counted: float = ij * (1 - ki) + jk * (1 - ij) + ki * (1 - jk)
+    return counted
 
 
 @numba.njit(cache=True)
@@ -236,8 +237,9 @@ def _past(own: float, other: float) -> float:
 
     ``own`` crossings of this kind are a step apart, or in between ``other`` ones that are.
     """
-    half: float = 0.5 * min(own, other) / max(own, other, TINY)
-    return 1 - half if own >= other else half
+    half = 0.5 * min(own, other) / max(own, other, TINY)
+    past: float = 1 - half if own >= other else half
+    return past
 
 
 @numba.njit(cache=True)
