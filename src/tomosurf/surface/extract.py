@@ -16,6 +16,7 @@ from tomosurf.progress import Progress, silent
 from tomosurf.surface.crossings import Crossings, find_crossings
 from tomosurf.surface.curved import curved
 from tomosurf.surface.fractions import pulls_of
+from tomosurf.surface.freed_memory import keep_freed_memory
 from tomosurf.surface.lattice import Lattice, at_end, lattices_of
 from tomosurf.surface.mask_field import mask_walls
 from tomosurf.surface.measure import areas_of
@@ -72,6 +73,7 @@ def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
     """
     progress("surface", 0.0)
+    keep_freed_memory()
     lattices = lattices_of(segmentation)
     complexes = []
     for done, lattice in enumerate(lattices):
