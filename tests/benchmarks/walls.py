@@ -1,8 +1,8 @@
 """Walls between labels: fields of eight structures against peers' masks; Voronoi cells in growing numbers.
 
 The cells fill an ellipsoid; their walls are found, checked and counted. Time is CPU time of extraction alone, the
-system's share included: of a process's first extraction, as a case has it, and of one straight after it, when some
-memory is at hand already (the more of it the fewer the cells).
+system's share included: of a process's first extraction on an idle machine, as a case has it, and of one straight
+after it, when some memory is at hand already (the more of it the fewer the cells).
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ T = TypeVar("T")
 SHAPE = (512, 512, 300)
 COUNTS = (10, 30, 100)
 PROCESSES = 7
-"""In how many each number of cells is extracted. The least time counts: others' work only adds, and so does a
-virtual machine's handing out of memory, which takes now more, now less for the same work."""
+"""In how many each number of cells is extracted. The least time counts, since others' work only adds."""
+
+IDLE_S = 5.0
+"""How long a process waits before it begins, as for a case. What another freed lies at hand for a second or two, until
+a virtual machine's host takes it back: it would favour small scenes, being all that they take."""
 
 
 def distances(meshes: dict[str, Mesh]) -> dict[str, float]:
@@ -111,6 +114,7 @@ def made(file: Path, count: int) -> Walls:
     extract_complexes(voronoi(3, (32, 32, 32)))
     segmentation = segmented(np.load(file), count)
     before = peak_memory_mb()
+    time.sleep(IDLE_S)
     start = time.process_time()
     (walls,) = extract_complexes(segmentation)
     seconds = time.process_time() - start
