@@ -67,7 +67,7 @@ def extract_complexes(segmentation: Segmentation, progress: Progress = silent) -
     (uint8) is 1 there. ``slope`` (float32) is the margin's change per mm across the wall, NaN where unknown.
 
     Memory beside the segmentation: a label volume cropped to what is labelled, and about 70 bytes a triangle for
-    masks, 150 for margins.
+    masks (up to 100 where they are few), 150 for margins.
 
     Raises:
         DataError: a margin holds NaN or infinity, or its crop cuts its structure within the volume.
