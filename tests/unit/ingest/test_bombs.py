@@ -138,7 +138,6 @@ def zip_of_a_huge_directory(path: Path) -> None:
     [
         (zip_bomb, {"too_large"}),
         (nested_zip_bomb, {"no_dicom"}),
-        (overlapping_zip_bomb, {"too_large"}),
         (zip_of_a_million_members, {"too_large"}),
         (zip_of_a_huge_directory, {"too_large"}),
     ],
@@ -146,6 +145,12 @@ def zip_of_a_huge_directory(path: Path) -> None:
 def test_archives(tmp_path: Path, make: Callable[[Path], None], codes: set[str]) -> None:
     make(tmp_path / "a.zip")
     assert codes_of(tmp_path / "a.zip") == codes
+
+
+def test_an_archive_of_overlapping_members(tmp_path: Path) -> None:
+    """Pythons that look for overlaps (CVE-2024-0450) refuse it before its size is known."""
+    overlapping_zip_bomb(tmp_path / "a.zip")
+    assert codes_of(tmp_path / "a.zip") in ({"too_large"}, {"unreadable_file"})
 
 
 def deep(undefined: int = 0xFFFFFFFF, sequence: int = 0x00081140) -> bytes:
