@@ -23,13 +23,20 @@ MOST_WALLS = 30
 
 
 @numba.njit(cache=True)
+def _changes(a: Label, b: Label, c: Label, d: Label) -> int:
+    """How often the label changes around a face."""
+    changes: int = int(a != b) + int(b != c) + int(c != d) + int(d != a)
+    return changes
+
+
+@numba.njit(cache=True)
 def face_kind(a: Label, b: Label, c: Label, d: Label) -> int:
     """What meets on a face with these corners, in turn.
 
     0: nothing, or one wall; 1: alternating corners, two walls; 2: one junction; 3: two junctions, the wall between
     them parting corners that would else join across the face.
     """
-    changes: int = int(a != b) + int(b != c) + int(c != d) + int(d != a)
+    changes = _changes(a, b, c, d)
     if changes == 3:
         return 2
     if changes < 4:
@@ -127,7 +134,7 @@ def wall_count(labels: Ints, cube: Cube) -> int:
     for face in range(6):
         ring = cube.face_corners[face]
         a, b, c, d = labels[ring[0]], labels[ring[1]], labels[ring[2]], labels[ring[3]]
-        changes = int(a != b) + int(b != c) + int(c != d) + int(d != a)
+        changes = _changes(a, b, c, d)
         kind = face_kind(a, b, c, d)
         count += changes + int(kind == 3) if kind >= 2 else changes // 2
     return count
